@@ -1,0 +1,1 @@
+"""The merchant's side of the fence: reading due charges, writing outcomes back."""

@@ -1,0 +1,1 @@
+"""Rules that need nothing but the standard library: money, states, names, calendar, decisions, errors."""

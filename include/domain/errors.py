@@ -1,0 +1,117 @@
+"""Errors with names: each says what was wrong, where, and what a person can do now.
+
+A message is one sentence of fact followed by one of advice. It never carries a token, a card number, a key or a password
+(promise 10), so it may be shown in a task log, a page or an alert as it is.
+"""
+
+from typing import ClassVar
+
+
+class DokuError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Attributes:
+        retryable: Whether the same call may succeed later with nothing changed by a person (a server that is down), so
+            that a task may try again by itself. Everything else waits for a person.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    @property
+    def message(self) -> str:
+        """The whole sentence, safe to show."""
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class ConfigError(DokuError):
+    """A setting cannot be used.
+
+    Attributes:
+        file: The file that holds the setting (or the name of a connection or a variable).
+        key: Dotted path of the setting inside the file; empty where the whole file is meant.
+        reason: What is wrong, without the file and the key.
+    """
+
+    def __init__(self, file: str, key: str, reason: str) -> None:
+        self.file, self.key, self.reason = file, key, reason
+        super().__init__(f"{file}: {key}: {reason}" if key else f"{file}: {reason}")
+
+
+class LayoutError(ConfigError):
+    """A layout makes no sense: unknown type, overlapping columns, a required source missing."""
+
+
+class KeyFileError(DokuError):
+    """A key cannot be used: not a key, of the wrong kind, too small, expired or missing."""
+
+
+class EnvelopeError(DokuError):
+    """An envelope cannot be opened: cut, altered, or sealed for another key."""
+
+
+class FileRefused(DokuError):
+    """A whole batch file or report was refused; nothing of it was taken in.
+
+    Attributes:
+        file: Its name.
+        line: 1-based line, or None where the whole file is meant.
+        column: Name of the layout's column, or None.
+        reason: What is wrong there.
+    """
+
+    def __init__(self, file: str, line: int | None, column: str | None, reason: str) -> None:
+        self.file, self.line, self.column, self.reason = file, line, column, reason
+        where = ", ".join(
+            part for part in (f"line {line}" if line else "", f"column {column}" if column else "") if part
+        )
+        super().__init__(f"{file}, {where}: {reason}" if where else f"{file}: {reason}")
+
+
+class BillingError(DokuError):
+    """The merchant's billing database does not keep the contract (view, table, column) or cannot be used."""
+
+
+class BillingUnreachable(BillingError):
+    """The billing database does not answer now."""
+
+    retryable = True
+
+
+class LedgerError(DokuError):
+    """The ledger cannot be used: not at the newest schema, of another environment, or in an unexpected state."""
+
+
+class LedgerUnreachable(LedgerError):
+    """The ledger does not answer now."""
+
+    retryable = True
+
+
+class ArtefactError(DokuError):
+    """A kept file (envelope, report) is missing or is not what the ledger says it is."""
+
+
+class RemoteError(DokuError):
+    """The SFTP server does not answer, or the connection broke, before anything became visible there."""
+
+    retryable = True
+
+
+class RemoteRefused(DokuError):
+    """The SFTP server refused: log-in, permission, a folder that is not there."""
+
+
+class HostKeyError(DokuError):
+    """The SFTP server's host key is not the pinned one, or none is pinned."""
+
+
+class DeliveryRefused(DokuError):
+    """A batch file was provably not delivered, and must not be tried again as it is."""
+
+
+class DeliveryUnknown(DokuError):
+    """Nobody can say yet whether a batch file was delivered. It is never sent again until that is known."""
+
+
+class BooksDoNotTie(DokuError):
+    """A conservation equation of a run or a batch does not hold (promise 2)."""

@@ -1,0 +1,1 @@
+"""The use cases, composed of the rest; they run without Airflow."""

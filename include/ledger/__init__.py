@@ -1,0 +1,1 @@
+"""Our own database: every charge that was tried, every file, every outcome, and why."""
