@@ -1,0 +1,370 @@
+"""The ledger as it began"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from include.ledger.types import Id, Key, UtcDateTime
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    # attempt and outcome refer to each other: SQLite takes a reference to a table that is not there yet, PostgreSQL not.
+    previous_outcome = sa.ForeignKeyConstraint(
+        ["previous_invoice_number", "previous_status"],
+        ["outcome.invoice_number", "outcome.status"],
+        name="fk_attempt_previous_outcome",
+    )
+    op.create_table(
+        "hold",
+        sa.Column("hold_id", Id, nullable=False),
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("scope", Key(10), nullable=False),
+        sa.Column("subject", Key(200), nullable=False),
+        sa.Column("placed_by", Key(100), nullable=False),
+        sa.Column("placed_at", UtcDateTime(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("released_by", Key(100), nullable=True),
+        sa.Column("released_at", UtcDateTime(), nullable=True),
+        sa.Column("release_reason", sa.Text(), nullable=True),
+        sa.CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_hold_released_whole")),
+        sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_hold")),
+    )
+    op.create_index("ix_hold_subject", "hold", ["billing_source", "scope", "subject"], unique=False)
+    op.create_table(
+        "layout",
+        sa.Column("digest", Key(64), nullable=False),
+        sa.Column("name", Key(60), nullable=False),
+        sa.Column("kind", Key(10), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("stored_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_layout")),
+    )
+    op.create_table(
+        "ledger",
+        sa.Column("one", sa.Integer(), nullable=False),
+        sa.Column("ledger_id", Key(36), nullable=False),
+        sa.Column("environment", Key(10), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("one", name=op.f("pk_ledger")),
+    )
+    op.create_table(
+        "run",
+        sa.Column("run_id", Id, nullable=False),
+        sa.Column("kind", Key(10), nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("external_id", Key(250), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("dry_run", sa.Boolean(), nullable=False),
+        sa.Column("past", sa.Boolean(), nullable=False),
+        sa.Column("send_past_total", sa.BigInteger(), nullable=True),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("rows_read", sa.BigInteger(), nullable=True),
+        sa.Column("amount_read", sa.BigInteger(), nullable=True),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("kind IN ('submit', 'reconcile')", name=op.f("ck_run_kind_known")),
+        sa.CheckConstraint("state IN ('open', 'claimed', 'closed')", name=op.f("ck_run_state_known")),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
+        sa.UniqueConstraint("kind", "profile", "external_id", name=op.f("uq_run_kind")),
+    )
+    op.create_table(
+        "staged_charge",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("row_no", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("charge_id", Key(200), nullable=True),
+        sa.Column("stem", Key(18), nullable=True),
+        sa.Column("customer_id", Key(200), nullable=True),
+        sa.Column("billing_number", Key(200), nullable=True),
+        sa.Column("token", Key(500), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", Key(20), nullable=True),
+        sa.Column("due_date", sa.Date(), nullable=True),
+        sa.Column("channel", sa.String(length=200), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("network", sa.String(length=50), nullable=True),
+        sa.Column("attempt_no", sa.Integer(), nullable=True),
+        sa.Column("late", sa.Boolean(), nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_staged_charge")),
+    )
+    op.create_table(
+        "staged_report_line",
+        sa.Column("report_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("line_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("invoice_number", Key(64), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column("currency", Key(3), nullable=True),
+        sa.Column("response_code", Key(10), nullable=False),
+        sa.Column("response_message", sa.Text(), nullable=True),
+        sa.Column("approval_code", Key(40), nullable=True),
+        sa.Column("masked_card", Key(30), nullable=True),
+        sa.Column("bank", sa.String(length=60), nullable=True),
+        sa.Column("channel", sa.String(length=60), nullable=True),
+        sa.Column("network", sa.String(length=50), nullable=True),
+        sa.Column("advice_code", Key(10), nullable=True),
+        sa.Column("status", Key(10), nullable=False),
+        sa.PrimaryKeyConstraint("report_id", "line_no", name=op.f("pk_staged_report_line")),
+    )
+    op.create_table(
+        "batch",
+        sa.Column("batch_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("merchant", Key(30), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("execute_date", sa.Date(), nullable=False),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("file_name", Key(100), nullable=False),
+        sa.Column("remote_folder", Key(300), nullable=False),
+        sa.Column("layout_digest", Key(64), nullable=False),
+        sa.Column("line_count", sa.Integer(), nullable=False),
+        sa.Column("total_amount", sa.BigInteger(), nullable=False),
+        sa.Column("state", Key(12), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("plaintext_digest", Key(64), nullable=True),
+        sa.Column("plaintext_size", sa.BigInteger(), nullable=True),
+        sa.Column("envelope_digest", Key(64), nullable=True),
+        sa.Column("envelope_size", sa.BigInteger(), nullable=True),
+        sa.Column("key_fingerprint", Key(60), nullable=True),
+        sa.Column("artefact", sa.Text(), nullable=True),
+        sa.Column("claims_written_at", UtcDateTime(), nullable=True),
+        sa.Column("delivered_at", UtcDateTime(), nullable=True),
+        sa.Column("reconciled_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('claimed', 'sealed', 'delivering', 'delivered', 'unknown', 'reconciled', 'withdrawn')",
+            name=op.f("ck_batch_state_known"),
+        ),
+        sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_batch_layout_digest")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_batch_run_id")),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batch")),
+        sa.UniqueConstraint("profile", "business_date", "sequence", name="uq_batch_sequence"),
+        sa.UniqueConstraint("remote_folder", "file_name", name=op.f("uq_batch_remote_folder")),
+    )
+    op.create_index("ix_batch_open", "batch", ["profile", "state"], unique=False)
+    op.create_index(op.f("ix_batch_run_id"), "batch", ["run_id"], unique=False)
+    op.create_table(
+        "quarantined_charge",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("row_no", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("charge_id", sa.Text(), nullable=True),
+        sa.Column("customer_id", sa.Text(), nullable=True),
+        sa.Column("billing_number", sa.Text(), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("due_date", sa.Date(), nullable=True),
+        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_quarantined_charge_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_quarantined_charge")),
+    )
+    op.create_table(
+        "report_file",
+        sa.Column("report_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("file_name", Key(255), nullable=False),
+        sa.Column("content_digest", Key(64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("artefact", sa.Text(), nullable=False),
+        sa.Column("state", Key(12), nullable=False),
+        sa.Column("layout_digest", Key(64), nullable=True),
+        sa.Column("line_count", sa.Integer(), nullable=True),
+        sa.Column("total_amount", sa.BigInteger(), nullable=True),
+        sa.Column("refused_reason", sa.Text(), nullable=True),
+        sa.Column("fetched_at", UtcDateTime(), nullable=False),
+        sa.Column("ingested_at", UtcDateTime(), nullable=True),
+        sa.Column("reconciled_at", UtcDateTime(), nullable=True),
+        sa.Column("written_back_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('fetched', 'ingested', 'reconciled', 'written_back', 'refused')",
+            name=op.f("ck_report_file_state_known"),
+        ),
+        sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_report_file_layout_digest")),
+        sa.PrimaryKeyConstraint("report_id", name=op.f("pk_report_file")),
+        sa.UniqueConstraint("profile", "content_digest", name=op.f("uq_report_file_profile")),
+    )
+    op.create_index("ix_report_file_state", "report_file", ["profile", "state"], unique=False)
+    op.create_table(
+        "run_balance",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("currency", Key(20), nullable=False),
+        sa.Column("term", Key(20), nullable=False),
+        sa.Column("detail", Key(200), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_run_balance_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "batch_id", "currency", "term", "detail", name=op.f("pk_run_balance")),
+    )
+    op.create_table(
+        "run_charge",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("row_no", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("charge_id", Key(200), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", Key(20), nullable=True),
+        sa.Column("fate", Key(10), nullable=False),
+        sa.Column("reason", Key(40), nullable=False),
+        sa.CheckConstraint(
+            "fate IN ('settled', 'held', 'deferred', 'in_flight')", name=op.f("ck_run_charge_fate_known")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_run_charge_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_run_charge")),
+    )
+    op.create_table(
+        "attempt",
+        sa.Column("invoice_number", Key(64), nullable=False),
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("charge_id", Key(200), nullable=False),
+        sa.Column("attempt_no", sa.Integer(), nullable=False),
+        sa.Column("previous_invoice_number", Key(64), nullable=True),
+        sa.Column("previous_status", Key(10), nullable=True),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("batch_id", sa.BigInteger(), nullable=False),
+        sa.Column("line_no", sa.Integer(), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=True),
+        sa.Column("token", Key(500), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("due_date", sa.Date(), nullable=False),
+        sa.Column("execute_date", sa.Date(), nullable=False),
+        sa.Column("channel", sa.String(length=200), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("network", sa.String(length=50), nullable=True),
+        sa.Column("rule", Key(40), nullable=False),
+        sa.CheckConstraint("previous_status IN ('declined', 'withdrawn')", name=op.f("ck_attempt_previous_frees")),
+        sa.CheckConstraint(
+            "(attempt_no = 1) = (previous_invoice_number IS NULL)", name=op.f("ck_attempt_first_or_follows")
+        ),
+        sa.CheckConstraint(
+            "(previous_invoice_number IS NULL) = (previous_status IS NULL)", name=op.f("ck_attempt_previous_whole")
+        ),
+        sa.CheckConstraint(
+            "CAST(substr(invoice_number, 19) AS INTEGER) = attempt_no", name=op.f("ck_attempt_number_in_invoice")
+        ),
+        sa.CheckConstraint(
+            "previous_invoice_number IS NULL OR (substr(previous_invoice_number, 1, 18) = substr(invoice_number, 1, 18) AND CAST(substr(previous_invoice_number, 19) AS INTEGER) = attempt_no - 1)",
+            name=op.f("ck_attempt_previous_same_charge"),
+        ),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_attempt_batch_id")),
+        *([previous_outcome] if sqlite else []),
+        sa.PrimaryKeyConstraint("invoice_number", name=op.f("pk_attempt")),
+        sa.UniqueConstraint("batch_id", "line_no", name="uq_attempt_line"),
+        sa.UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),
+    )
+    op.create_table(
+        "batch_event",
+        sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("event_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("state", Key(12), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("actor", Key(100), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('claimed', 'sealed', 'delivering', 'delivered', 'unknown', 'reconciled', 'withdrawn')",
+            name=op.f("ck_batch_event_state_known"),
+        ),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_batch_event_batch_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_batch_event_run_id")),
+        sa.PrimaryKeyConstraint("batch_id", "event_no", name=op.f("pk_batch_event")),
+    )
+    op.create_table(
+        "recon_break",
+        sa.Column("break_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("kind", Key(30), nullable=False),
+        sa.Column("subject", Key(200), nullable=False),
+        sa.Column("invoice_number", Key(64), nullable=True),
+        sa.Column("report_id", sa.BigInteger(), nullable=True),
+        sa.Column("line_no", sa.Integer(), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("closed_by", Key(100), nullable=True),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("closed_reason", sa.Text(), nullable=True),
+        sa.CheckConstraint("state IN ('open', 'explained', 'resolved')", name=op.f("ck_recon_break_state_known")),
+        sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_recon_break_report_id")),
+        sa.PrimaryKeyConstraint("break_id", name=op.f("pk_recon_break")),
+        sa.UniqueConstraint("profile", "kind", "subject", name="uq_recon_break_subject"),
+    )
+    op.create_table(
+        "report_line",
+        sa.Column("report_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("line_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("invoice_number", Key(64), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column("currency", Key(3), nullable=True),
+        sa.Column("response_code", Key(10), nullable=False),
+        sa.Column("response_message", sa.Text(), nullable=True),
+        sa.Column("approval_code", Key(40), nullable=True),
+        sa.Column("masked_card", Key(30), nullable=True),
+        sa.Column("bank", sa.String(length=60), nullable=True),
+        sa.Column("channel", sa.String(length=60), nullable=True),
+        sa.Column("network", sa.String(length=50), nullable=True),
+        sa.Column("advice_code", Key(10), nullable=True),
+        sa.Column("status", Key(10), nullable=False),
+        sa.Column("line_class", Key(16), nullable=False),
+        sa.CheckConstraint(
+            "line_class IN ('answer', 'repeat', 'amount_differs', 'conflict', 'unexpected', 'other_profile')",
+            name=op.f("ck_report_line_line_class_known"),
+        ),
+        sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_report_line_report_id")),
+        sa.PrimaryKeyConstraint("report_id", "line_no", name=op.f("pk_report_line")),
+    )
+    op.create_table(
+        "report_sighting",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("folder", Key(300), nullable=False),
+        sa.Column("file_name", Key(255), nullable=False),
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("modified", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("report_id", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_report_sighting_report_id")),
+        sa.PrimaryKeyConstraint("profile", "folder", "file_name", "size", "modified", name=op.f("pk_report_sighting")),
+    )
+    op.create_table(
+        "outcome",
+        sa.Column("invoice_number", Key(64), nullable=False),
+        sa.Column("status", Key(10), nullable=False),
+        sa.Column("response_code", Key(10), nullable=True),
+        sa.Column("response_message", sa.Text(), nullable=True),
+        sa.Column("approval_code", Key(40), nullable=True),
+        sa.Column("masked_card", Key(30), nullable=True),
+        sa.Column("bank", sa.String(length=60), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column("decided_at", UtcDateTime(), nullable=False),
+        sa.Column("witness", Key(20), nullable=False),
+        sa.Column("report_id", sa.BigInteger(), nullable=True),
+        sa.Column("report_line_no", sa.Integer(), nullable=True),
+        sa.Column("proof", sa.Text(), nullable=True),
+        sa.CheckConstraint("(witness = 'report') = (report_id IS NOT NULL)", name=op.f("ck_outcome_report_is_named")),
+        sa.CheckConstraint(
+            "status IN ('unknown', 'withdrawn', 'declined', 'paid', 'reversed')", name=op.f("ck_outcome_status_known")
+        ),
+        sa.ForeignKeyConstraint(["invoice_number"], ["attempt.invoice_number"], name=op.f("fk_outcome_invoice_number")),
+        sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_outcome_report_id")),
+        sa.PrimaryKeyConstraint("invoice_number", "status", name=op.f("pk_outcome")),
+    )
+    if not sqlite:
+        op.create_foreign_key(
+            "fk_attempt_previous_outcome",
+            "attempt",
+            "outcome",
+            ["previous_invoice_number", "previous_status"],
+            ["invoice_number", "status"],
+        )
+        # Emptied in the same run that fills them: their loss in a crash only means reading again.
+        op.execute("ALTER TABLE staged_charge SET UNLOGGED")
+        op.execute("ALTER TABLE staged_report_line SET UNLOGGED")

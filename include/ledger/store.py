@@ -1,0 +1,142 @@
+"""The ledger as the flows use it: one class that opens it, checks it and hands out connections.
+
+Database errors leave here as `LedgerError` with the kind of error only: a driver's text may hold a row, and a row holds
+a token.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+
+from include.domain.connection import ConnectionSettings
+from include.domain.errors import LedgerError, LedgerUnreachable
+from include.ledger import schema, tables
+
+SQLITE_BUSY_SECONDS: Final = 60
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """An open ledger at head.
+
+    Attributes:
+        engine: Its database.
+        ledger_id: Its own id, written beside each claim in the billing database.
+        environment: "sandbox" or "production".
+    """
+
+    engine: Engine
+    ledger_id: str
+    environment: str
+
+    @classmethod
+    def open(cls, engine: Engine) -> "Ledger":
+        """Check the schema and read who this ledger is. LedgerError when it is not at head or does not answer."""
+        with errors_named():
+            schema.refuse_unless_at_head(engine)
+            with engine.connect() as connection:
+                row = connection.execute(select(tables.ledger)).one_or_none()
+        if row is None:
+            raise LedgerError(f"The ledger has no identity yet. Run: {schema.UPGRADE_COMMAND}")
+        return cls(engine, row.ledger_id, row.environment)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes. On SQLite it takes the write lock at once, so that no later step can lose it."""
+        with errors_named(), self.engine.connect().execution_options(doku_write=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with errors_named(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def refuse_environment(self, profile: str, environment: str) -> None:
+        """LedgerError when the profile is of the other environment."""
+        if environment != self.environment:
+            raise LedgerError(
+                f"Profile {profile} is for {environment}, but this ledger belongs to {self.environment}. "
+                "Point the profile's ledger connection to the ledger of its environment."
+            )
+
+
+def ledger_engine(settings: ConnectionSettings) -> Engine:
+    """An engine for the ledger's database (PostgreSQL or SQLite).
+
+    Raises:
+        ConfigError: Not a database, or a relative SQLite path.
+        LedgerError: A database that a ledger was never tried on.
+    """
+    url = URL.create(**settings.sqlalchemy_url_parts())
+    if url.get_backend_name() not in ("postgresql", "sqlite"):
+        raise LedgerError(f"A ledger lives in PostgreSQL or SQLite, not in {url.get_backend_name()}.")
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 15})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+    _prepare_sqlite(engine)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _on_connect(dbapi_connection: sqlite3.Connection, _record: object) -> None:
+        dbapi_connection.isolation_level = None  # we say BEGIN ourselves, see below
+        dbapi_connection.execute("PRAGMA foreign_keys = ON")
+        dbapi_connection.execute("PRAGMA journal_mode = WAL")
+        dbapi_connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("doku_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def errors_named() -> Iterator[None]:
+    """Turn database errors into ledger errors that carry no row."""
+    try:
+        yield
+    except SQLAlchemyError as caught:
+        raise _named(caught) from None
+
+
+def _named(caught: SQLAlchemyError) -> LedgerError:
+    state = _sqlstate(caught)
+    if isinstance(caught, OperationalError) and not state.startswith(("22", "23", "42")):
+        return LedgerUnreachable(
+            f"The ledger's database does not answer as it should ({state or _first_words(caught)}). "
+            "Check that it runs and that the ledger's connection is right; the task may then be tried again."
+        )
+    kind = "refused a row that breaks a promise" if isinstance(caught, IntegrityError) else "reported an error"
+    return LedgerError(
+        f"The ledger's database {kind} ({caught.__class__.__name__} {state}{_constraint(caught)}). "
+        "Nothing of this step was kept. Run `python -m include.cli verify`, and report this if it finds nothing."
+    )
+
+
+def _sqlstate(caught: SQLAlchemyError) -> str:
+    original: Any = getattr(caught, "orig", None)
+    return str(getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", None) or "")
+
+
+def _first_words(caught: SQLAlchemyError) -> str:
+    """A connection error's own first line; it is about servers and files, not about rows."""
+    return str(caught.orig).strip().splitlines()[0][:200] if isinstance(caught, DBAPIError) and str(caught.orig).strip() else ""
+
+
+def _constraint(caught: SQLAlchemyError) -> str:
+    diagnosis: Any = getattr(getattr(caught, "orig", None), "diag", None)
+    name = getattr(diagnosis, "constraint_name", None)
+    return f", constraint {name}" if name else ""
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Let one transaction at a time through, by a name, until it ends. SQLite has one writer at a time anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"doku:{name}"})

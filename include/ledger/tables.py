@@ -1,0 +1,385 @@
+"""The ledger's tables and the promises that they hold by themselves.
+
+Rows are appended; what changes (states, times) is kept out of indexes. Amounts are integers in the currency's smallest
+unit in use, moments are UTC, business and execute dates are the profile's local days.
+
+The promise "no charge is collected twice" (design §5.1) is these three together:
+`attempt` is unique on (billing_source, charge_id, attempt_no); attempt n > 1 names attempt n-1 of the same charge
+(check constraint on the invoice numbers) and an outcome of it that is declined or withdrawn (foreign key to `outcome`).
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from include.domain.states import BatchState, BreakState, Fate, LineClass, OutcomeStatus, ReportState, RunKind, RunState
+from include.ledger.types import Id, Key, UtcDateTime
+
+NAMING: Final = {
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("one", Integer, CheckConstraint("one = 1", name="only_one"), primary_key=True),
+    Column("ledger_id", Key(36), nullable=False, comment="UUID; written beside every claim in the billing database"),
+    Column("environment", Key(10), nullable=False, comment="sandbox or production, for good"),
+    Column("created_at", UtcDateTime, nullable=False),
+    comment="Which ledger this is: it belongs to one environment.",
+)
+
+layout = Table(
+    "layout",
+    metadata,
+    Column("digest", Key(64), primary_key=True, comment="SHA-256 of the text, hex"),
+    Column("name", Key(60), nullable=False),
+    Column("kind", Key(10), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("stored_at", UtcDateTime, nullable=False),
+    comment="The layouts that batch files and reports were written in, whole, so that old ones stay readable.",
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", Id, primary_key=True),
+    Column("kind", Key(10), nullable=False),
+    Column("profile", Key(40), nullable=False),
+    Column("external_id", Key(250), nullable=False, comment="Airflow's run id, or the command line's own"),
+    Column("business_date", Date, nullable=False, comment="Fixed here once, whatever is cleared or retried later"),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("past", Boolean, nullable=False, comment="The business date was over when the run was opened"),
+    Column("send_past_total", BigInteger, comment="The total (smallest units) that may go out for a past date"),
+    Column("state", Key(10), nullable=False),
+    Column("rows_read", BigInteger, comment="Rows counted while reading the view"),
+    Column("amount_read", BigInteger, comment="Their amounts; 0 for an amount that cannot be read"),
+    Column("closed_at", UtcDateTime),
+    UniqueConstraint("kind", "profile", "external_id"),
+    _one_of("kind", RunKind),
+    _one_of("state", RunState),
+    comment="Runs of the DAGs (and of the command line).",
+)
+
+staged_charge = Table(
+    "staged_charge",
+    metadata,
+    Column("run_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("row_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("charge_id", Key(200)),
+    Column("stem", Key(18), comment="First part of the charge's invoice numbers"),
+    Column("customer_id", Key(200)),
+    Column("billing_number", Key(200)),
+    Column("token", Key(500)),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Key(20)),
+    Column("due_date", Date),
+    Column("channel", String(200)),
+    Column("description", Text),
+    Column("network", String(50)),
+    Column("attempt_no", Integer, comment="The attempt number that the merchant asks for, if the view has the column"),
+    Column("late", Boolean, nullable=False),
+    Column("reasons", Text, comment="Why validation rejected the row; null: it did not"),
+    comment="Rows of a run between reading and the claim; emptied by the claim.",
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("batch_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("billing_source", Key(40), nullable=False),
+    Column("run_id", BigInteger, ForeignKey("run.run_id"), nullable=False, index=True),
+    Column("merchant", Key(30), nullable=False, comment="As it stands in the file and in its name"),
+    Column("business_date", Date, nullable=False),
+    Column("sequence", Integer, nullable=False, comment="1, 2, ... within profile and business date"),
+    Column("execute_date", Date, nullable=False),
+    Column("currency", Key(3), nullable=False),
+    Column("file_name", Key(100), nullable=False),
+    Column("remote_folder", Key(300), nullable=False, comment="SFTP connection id and folder"),
+    Column("layout_digest", Key(64), ForeignKey("layout.digest"), nullable=False),
+    Column("line_count", Integer, CheckConstraint("line_count > 0", name="not_empty"), nullable=False),
+    Column("total_amount", BigInteger, nullable=False),
+    Column("state", Key(12), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("plaintext_digest", Key(64)),
+    Column("plaintext_size", BigInteger),
+    Column("envelope_digest", Key(64)),
+    Column("envelope_size", BigInteger),
+    Column("key_fingerprint", Key(60), comment="DOKU's public key that the envelope was sealed with"),
+    Column("artefact", Text, comment="Where the envelope is kept, relative to the artefact store"),
+    Column("claims_written_at", UtcDateTime, comment="The claims stand in doku_charge_outcomes since"),
+    Column("delivered_at", UtcDateTime),
+    Column("reconciled_at", UtcDateTime),
+    UniqueConstraint("remote_folder", "file_name"),
+    UniqueConstraint("profile", "business_date", "sequence", name="uq_batch_sequence"),
+    _one_of("state", BatchState),
+    Index("ix_batch_open", "profile", "state"),
+    comment="Batch files, one row each.",
+)
+
+batch_event = Table(
+    "batch_event",
+    metadata,
+    Column("batch_id", BigInteger, ForeignKey("batch.batch_id"), primary_key=True, autoincrement=False),
+    Column("event_no", Integer, primary_key=True, autoincrement=False, comment="1, 2, ...: two workers cannot both write n"),
+    Column("state", Key(12), nullable=False, comment="The state that the batch entered"),
+    Column("at", UtcDateTime, nullable=False),
+    Column("run_id", BigInteger, ForeignKey("run.run_id")),
+    Column("actor", Key(100), nullable=False, comment="A person, or the flow that did it"),
+    Column("details", Text, nullable=False, comment="JSON: figures, names and digests; never a token"),
+    _one_of("state", BatchState),
+    comment="What happened to a batch, in order; only appended.",
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("invoice_number", Key(64), primary_key=True),
+    Column("billing_source", Key(40), nullable=False),
+    Column("charge_id", Key(200), nullable=False),
+    Column("attempt_no", Integer, CheckConstraint("attempt_no >= 1", name="counted_from_one"), nullable=False),
+    Column("previous_invoice_number", Key(64)),
+    Column("previous_status", Key(10), comment="The outcome that allowed this attempt"),
+    Column("profile", Key(40), nullable=False),
+    Column("batch_id", BigInteger, ForeignKey("batch.batch_id"), nullable=False),
+    Column("line_no", Integer, nullable=False, comment="1, 2, ... within the batch"),
+    Column("customer_id", Key(200), nullable=False),
+    Column("billing_number", Key(200)),
+    Column("token", Key(500), nullable=False),
+    Column("amount", BigInteger, CheckConstraint("amount > 0", name="positive"), nullable=False),
+    Column("currency", Key(3), nullable=False),
+    Column("due_date", Date, nullable=False),
+    Column("execute_date", Date, nullable=False),
+    Column("channel", String(200)),
+    Column("description", Text),
+    Column("network", String(50)),
+    Column("rule", Key(40), nullable=False, comment="Why this attempt was made: first, merchant_asked, after_withdrawal"),
+    UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),
+    UniqueConstraint("batch_id", "line_no", name="uq_attempt_line"),
+    ForeignKeyConstraint(
+        ["previous_invoice_number", "previous_status"],
+        ["outcome.invoice_number", "outcome.status"],
+        name="fk_attempt_previous_outcome",
+        use_alter=True,
+    ),
+    CheckConstraint("(attempt_no = 1) = (previous_invoice_number IS NULL)", name="first_or_follows"),
+    CheckConstraint("(previous_invoice_number IS NULL) = (previous_status IS NULL)", name="previous_whole"),
+    CheckConstraint("previous_status IN ('declined', 'withdrawn')", name="previous_frees"),
+    CheckConstraint(
+        "previous_invoice_number IS NULL OR ("
+        "substr(previous_invoice_number, 1, 18) = substr(invoice_number, 1, 18) "
+        "AND CAST(substr(previous_invoice_number, 19) AS INTEGER) = attempt_no - 1)",
+        name="previous_same_charge",
+    ),
+    CheckConstraint("CAST(substr(invoice_number, 19) AS INTEGER) = attempt_no", name="number_in_invoice"),
+    comment="Tries at collecting a charge: the claim. At most one per charge is live.",
+)
+
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("invoice_number", Key(64), ForeignKey("attempt.invoice_number"), primary_key=True),
+    Column("status", Key(10), primary_key=True),
+    Column("response_code", Key(10)),
+    Column("response_message", Text),
+    Column("approval_code", Key(40)),
+    Column("masked_card", Key(30)),
+    Column("bank", String(60)),
+    Column("amount", BigInteger, comment="As the witness says it; books count the attempt's amount"),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("witness", Key(20), nullable=False, comment="report, delivery, person, status, notification"),
+    Column("report_id", BigInteger, ForeignKey("report_file.report_id")),
+    Column("report_line_no", Integer),
+    Column("proof", Text, comment="What shows it, in words"),
+    _one_of("status", OutcomeStatus),
+    CheckConstraint("(witness = 'report') = (report_id IS NOT NULL)", name="report_is_named"),
+    comment="Witnessed outcomes; only appended. The strongest of an attempt's is the one it has.",
+)
+
+run_charge = Table(
+    "run_charge",
+    metadata,
+    Column("run_id", BigInteger, ForeignKey("run.run_id"), primary_key=True, autoincrement=False),
+    Column("row_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("charge_id", Key(200), nullable=False),
+    Column("customer_id", Key(200)),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Key(20)),
+    Column("fate", Key(10), nullable=False),
+    Column("reason", Key(40), nullable=False),
+    _one_of("fate", Fate),
+    comment="Listed charges that a run neither sent nor quarantined, and why.",
+)
+
+quarantined_charge = Table(
+    "quarantined_charge",
+    metadata,
+    Column("run_id", BigInteger, ForeignKey("run.run_id"), primary_key=True, autoincrement=False),
+    Column("row_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("billing_source", Key(40), nullable=False),
+    Column("charge_id", Text, comment="As it was read; card numbers masked"),
+    Column("customer_id", Text),
+    Column("billing_number", Text),
+    Column("amount", BigInteger, nullable=False, comment="0 where it could not be read"),
+    Column("currency", Text),
+    Column("due_date", Date),
+    Column("reasons", Text, nullable=False, comment='All of them: "field:reason;field:reason"'),
+    comment="Charges that failed validation in a run. Never holds a token.",
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("hold_id", Id, primary_key=True),
+    Column("billing_source", Key(40), nullable=False),
+    Column("scope", Key(10), CheckConstraint("scope IN ('charge', 'customer', 'profile')", name="scope_known"), nullable=False),
+    Column("subject", Key(200), nullable=False, comment="The charge id, the customer id or the profile's name"),
+    Column("placed_by", Key(100), nullable=False),
+    Column("placed_at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("released_by", Key(100)),
+    Column("released_at", UtcDateTime),
+    Column("release_reason", Text),
+    CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="released_whole"),
+    Index("ix_hold_subject", "billing_source", "scope", "subject"),
+    comment="Not now: a charge, a customer or a whole profile, by whom and why.",
+)
+
+report_file = Table(
+    "report_file",
+    metadata,
+    Column("report_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("file_name", Key(255), nullable=False, comment="The name it was first seen under"),
+    Column("content_digest", Key(64), nullable=False, comment="SHA-256 of the bytes as fetched"),
+    Column("size", BigInteger, nullable=False),
+    Column("artefact", Text, nullable=False),
+    Column("state", Key(12), nullable=False),
+    Column("layout_digest", Key(64), ForeignKey("layout.digest")),
+    Column("line_count", Integer),
+    Column("total_amount", BigInteger),
+    Column("refused_reason", Text),
+    Column("fetched_at", UtcDateTime, nullable=False),
+    Column("ingested_at", UtcDateTime),
+    Column("reconciled_at", UtcDateTime),
+    Column("written_back_at", UtcDateTime),
+    UniqueConstraint("profile", "content_digest"),
+    _one_of("state", ReportState),
+    Index("ix_report_file_state", "profile", "state"),
+    comment="DOKU's reports, once by their content.",
+)
+
+report_sighting = Table(
+    "report_sighting",
+    metadata,
+    Column("profile", Key(40), primary_key=True),
+    Column("folder", Key(300), primary_key=True),
+    Column("file_name", Key(255), primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("modified", BigInteger, primary_key=True, autoincrement=False, comment="The server's mtime, seconds"),
+    Column("report_id", BigInteger, ForeignKey("report_file.report_id"), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    comment="Listed files that were fetched before, so that a listing alone recognises them.",
+)
+
+def _line_columns() -> tuple[Column[Any], ...]:
+    """What a report line says; the same for a staged and for a kept line."""
+    return (
+        Column("invoice_number", Key(64), nullable=False),
+        Column("amount", BigInteger),
+        Column("currency", Key(3)),
+        Column("response_code", Key(10), nullable=False),
+        Column("response_message", Text),
+        Column("approval_code", Key(40)),
+        Column("masked_card", Key(30)),
+        Column("bank", String(60)),
+        Column("channel", String(60)),
+        Column("network", String(50)),
+        Column("advice_code", Key(10)),
+        Column("status", Key(10), nullable=False, comment="paid, declined or unknown, by the code"),
+    )
+
+
+staged_report_line = Table(
+    "staged_report_line",
+    metadata,
+    Column("report_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("line_no", Integer, primary_key=True, autoincrement=False, comment="1-based line of the file"),
+    *_line_columns(),
+    comment="Lines of a report between reading and matching; emptied by matching.",
+)
+
+report_line = Table(
+    "report_line",
+    metadata,
+    Column("report_id", BigInteger, ForeignKey("report_file.report_id"), primary_key=True, autoincrement=False),
+    Column("line_no", Integer, primary_key=True, autoincrement=False),
+    *_line_columns(),
+    Column("line_class", Key(16), nullable=False),
+    _one_of("line_class", LineClass),
+    comment="Each line of each report and the one class it ended in; only appended.",
+)
+
+recon_break = Table(
+    "recon_break",
+    metadata,
+    Column("break_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("kind", Key(30), nullable=False),
+    Column("subject", Key(200), nullable=False, comment="What it is about, so that it is opened once"),
+    Column("invoice_number", Key(64)),
+    Column("report_id", BigInteger, ForeignKey("report_file.report_id")),
+    Column("line_no", Integer),
+    Column("amount", BigInteger, nullable=False, comment="The difference, or the amount at stake"),
+    Column("details", Text, nullable=False, comment="In words, with both sides"),
+    Column("state", Key(10), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_by", Key(100)),
+    Column("closed_at", UtcDateTime),
+    Column("closed_reason", Text),
+    UniqueConstraint("profile", "kind", "subject", name="uq_recon_break_subject"),
+    _one_of("state", BreakState),
+    comment="What reconciliation could not tie.",
+)
+
+run_balance = Table(
+    "run_balance",
+    metadata,
+    Column("run_id", BigInteger, ForeignKey("run.run_id"), primary_key=True, autoincrement=False),
+    Column("batch_id", BigInteger, primary_key=True, autoincrement=False, comment="0: the whole run"),
+    Column("currency", Key(20), primary_key=True),
+    Column("term", Key(20), primary_key=True, comment="rows, settled, due, sent, ... (design, promise 2)"),
+    Column("detail", Key(200), primary_key=True, comment="A reason or a code; empty: the term's sum"),
+    Column("count", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    comment="The books of each run and batch, as they were when the run was closed.",
+)

@@ -1,0 +1,293 @@
+"""The profile: all settings of one merchant account at DOKU, read from one TOML file.
+
+What DOKU tells a merchant only at onboarding is held here and in the layouts, never in code. A field whose default is an
+assumption says so in its description; `docs/onboarding.md` lists them all.
+"""
+
+import os
+import re
+from datetime import date, time
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from include.domain.errors import ConfigError
+from include.domain.file_names import FileNameTemplate
+from include.domain.money import CURRENCY_EXPONENT, MAX_AMOUNT
+from include.schemas.envelope import EnvelopeSpec
+from include.schemas.strict import StrictModel
+
+SHIPPED_CONFIG: Final = Path(__file__).resolve().parent.parent / "config"
+"""The configuration that comes with the package: example profiles, layouts, response codes."""
+
+PROFILES_DIR_VARIABLE: Final = "DOKU_PROFILES_DIR"
+
+ProfileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,200}$")]
+SqlName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$")]
+Folder = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class Connections(StrictModel):
+    """Ids of the Airflow connections that the profile uses; no secret is ever in a profile."""
+
+    billing: ConnectionId = Field(description="The merchant's billing database")
+    ledger: ConnectionId = Field(default="doku_ledger", description="Our own database")
+    sftp: ConnectionId = Field(description="DOKU's SFTP server; extra.host_key pins its key (two pins: a list)")
+    report_key: ConnectionId | None = Field(
+        default=None, description="Connection whose extra.private_key is the merchant's private key for sealed reports"
+    )
+
+
+class Schedule(StrictModel):
+    """When the DAGs run (cron, in the profile's timezone) and how long a run waits."""
+
+    submit: str | None = Field(default="0 6 * * *", description="None: only by hand")
+    reconcile: str | None = Field(default="*/15 * * * *", description="Also woken by submit, as a hint")
+    report_wait_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 10
+    report_poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    report_stable_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=10, description="A report is taken when two looks this far apart show the same size and time"
+    )
+
+
+class Billing(StrictModel):
+    """How to read the merchant's view and write their table."""
+
+    view: SqlName = "doku_due_charges"
+    outcomes: SqlName = "doku_charge_outcomes"
+    late_window_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        default=30, description="Charges due longer ago than this are held and shown, not sent"
+    )
+    chunk_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
+    columns: dict[str, SqlName] = Field(
+        default_factory=dict, description="canonical name -> name in the merchant's view, where they differ"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _known(cls, columns: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(columns) - set(DUE_CHARGE_COLUMNS) - set(OPTIONAL_DUE_CHARGE_COLUMNS))
+        if unknown:
+            raise ValueError(f"no such column of a due charge: {', '.join(unknown)}")
+        return columns
+
+
+DUE_CHARGE_COLUMNS: Final = (
+    "charge_id",
+    "customer_id",
+    "billing_number",
+    "token",
+    "amount",
+    "currency",
+    "due_date",
+    "channel",
+    "description",
+)
+"""The columns that the view `doku_due_charges` must have (design: the two databases)."""
+
+OPTIONAL_DUE_CHARGE_COLUMNS: Final = ("attempt_no", "network")
+
+
+class Limits(StrictModel):
+    """Fixed limits; amounts in major units of the profile's currency."""
+
+    currencies: tuple[str, ...] = ("IDR",)
+    max_amount_per_charge: Annotated[int, Field(gt=0, le=MAX_AMOUNT)] = 50_000_000
+    max_rows_per_batch: Annotated[int, Field(gt=0, le=10_000_000)] = Field(
+        default=10_000, description="Assumed: DOKU publishes no limit"
+    )
+    max_amount_per_batch: Annotated[int, Field(gt=0)] = Field(
+        default=50_000_000_000, description="Assumed: DOKU publishes no limit"
+    )
+
+    @field_validator("currencies")
+    @classmethod
+    def _known_currencies(cls, currencies: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(currencies) - set(CURRENCY_EXPONENT))
+        if unknown or not currencies:
+            raise ValueError(f"unknown currencies {unknown}; known: {', '.join(CURRENCY_EXPONENT)}")
+        return currencies
+
+    @model_validator(mode="after")
+    def _a_charge_fits_a_batch(self) -> Self:
+        if self.max_amount_per_charge > self.max_amount_per_batch:
+            raise ValueError("max_amount_per_charge is above max_amount_per_batch: such a charge would fit no batch")
+        return self
+
+
+class Token(StrictModel):
+    """The shape of a token: opaque text (DOKU shows 32 hex characters and `TOK_..::..` forms)."""
+
+    pattern: str = Field(default=r"[A-Za-z0-9_.:\-]{8,128}", description="Regular expression of a whole token; inferred")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as caught:
+            raise ValueError(f"not a regular expression: {caught}") from None
+        return pattern
+
+
+class PublicKeyEntry(StrictModel):
+    """One of DOKU's public keys. DOKU changes it every year or half-year: keep the old and the new one here."""
+
+    file: str = Field(description="PEM file, relative to the profile's folder")
+    valid_from: date
+    valid_until: date
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.valid_until < self.valid_from:
+            raise ValueError("valid_until is before valid_from")
+        return self
+
+
+class BatchSettings(StrictModel):
+    """How batch files look, are named, sealed and delivered."""
+
+    layout: str = Field(default="assumed-batch", description="Name of a layout file")
+    file_name: str = Field(
+        default="TKN_{merchant}_{business_date:yyyyMMdd}_{sequence:04}.TXT",
+        description="Assumed, except for TKN at the start and .TXT at the end",
+    )
+    folder: Folder = Field(default="/inbound", description="DOKU's folder for uploads; given at onboarding")
+    archive_folder: Folder | None = Field(default=None, description="Where DOKU moves files that it has taken, if it does")
+    temporary_folder: Folder | None = Field(default=None, description="None: the upload folder itself")
+    temporary_name: str = Field(default=".{digest}.part", description="Must not match DOKU's pick-up pattern")
+    pickup_pattern: str = Field(default="TKN*.TXT", description="What DOKU picks up; inferred from the names it shows")
+    read_back: bool = Field(default=True, description="Read the temporary file back and compare; False: size only")
+    cutoff: time = Field(default=time(21, 0), description="Local time after which DOKU charges a file tomorrow; assumed")
+    envelope: EnvelopeSpec = Field(default_factory=EnvelopeSpec)
+    public_keys: tuple[PublicKeyEntry, ...] = Field(min_length=1)
+
+    @field_validator("file_name")
+    @classmethod
+    def _file_name(cls, text: str) -> str:
+        FileNameTemplate(text)
+        return text
+
+    @model_validator(mode="after")
+    def _temporary_is_not_picked_up(self) -> Self:
+        import fnmatch
+
+        sample = self.temporary_name.format(digest="0" * 16)
+        if self.temporary_folder in (None, self.folder) and fnmatch.fnmatch(sample, self.pickup_pattern):
+            raise ValueError(f"temporary_name {sample!r} matches pickup_pattern: DOKU would take a half-written file")
+        return self
+
+
+class ReportSettings(StrictModel):
+    """How reports look, are named and are read."""
+
+    layout: str = "assumed-report"
+    file_name: str = Field(default="RPT_{batch_stem}.TXT", description="Assumed; only suggests the batch")
+    pattern: str = Field(default="RPT_*.TXT", description="Names taken as reports in the folder; assumed")
+    folder: Folder = Field(default="/outbound", description="DOKU's folder for reports; given at onboarding")
+    sealed: Literal["yes", "no", "detect"] = Field(default="detect", description="Not published; detect looks at the file")
+    envelope: EnvelopeSpec = Field(default_factory=EnvelopeSpec)
+    private_key_file: str | None = Field(default=None, description="PEM file; or connections.report_key")
+    max_bytes: Annotated[int, Field(gt=0)] = Field(default=4_000_000_000, description="A larger report is refused")
+    delete_after: bool = Field(default=False, description="Delete the report at DOKU's server once it is written back")
+
+    @field_validator("file_name")
+    @classmethod
+    def _file_name(cls, text: str) -> str:
+        FileNameTemplate(text)
+        return text
+
+
+class Profile(StrictModel):
+    """All settings of one merchant account at DOKU."""
+
+    name: ProfileName = Field(description="Must be the file's own name; part of the DAG ids")
+    title: str
+    environment: Literal["sandbox", "production"]
+    merchant: Annotated[str, Field(pattern=r"^[A-Za-z0-9\-]{1,30}$")] = Field(
+        description="The merchant's code in file names and header lines; given at onboarding"
+    )
+    billing_source: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,39}$")] = Field(
+        description="Id of the billing database; never changes; profiles that share the database share it"
+    )
+    timezone: str = "Asia/Jakarta"
+    connections: Connections
+    schedule: Schedule = Field(default_factory=Schedule)
+    billing: Billing = Field(default_factory=Billing)
+    limits: Limits = Field(default_factory=Limits)
+    token: Token = Field(default_factory=Token)
+    batch: BatchSettings
+    report: ReportSettings = Field(default_factory=ReportSettings)
+
+    _directory: Path = PrivateAttr(default=SHIPPED_CONFIG / "profiles")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"no such timezone: {zone!r}") from None
+        return zone
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The profile's timezone: business dates and cut-offs are in it."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def remote_folder(self) -> str:
+        """Where batch files go, as one key: a name is unique in it across profiles."""
+        return f"{self.connections.sftp}:{self.batch.folder.rstrip('/') or '/'}"
+
+    @property
+    def file(self) -> Path:
+        """The profile's own file."""
+        return self._directory / f"{self.name}.toml"
+
+    def path_of(self, relative: str) -> Path:
+        """A file named in the profile, relative to the profile's folder."""
+        return self._directory / relative
+
+    def layout_path(self, name: str) -> Path:
+        """A layout's file: beside the profiles (`layouts/`) first, else one that is shipped."""
+        own = self._directory / "layouts" / f"{name}.toml"
+        return own if own.exists() else SHIPPED_CONFIG / "layouts" / f"{name}.toml"
+
+
+def profiles_dir() -> Path:
+    """The folder of profiles: `DOKU_PROFILES_DIR`, or the one that is shipped."""
+    return Path(os.environ.get(PROFILES_DIR_VARIABLE) or SHIPPED_CONFIG / "profiles")
+
+
+def profile_files(directory: Path | None = None) -> list[Path]:
+    """The profile files of a folder, by name. ConfigError when there is no such folder."""
+    directory = directory or profiles_dir()
+    if not directory.is_dir():
+        raise ConfigError(str(directory), "", f"no such folder; set {PROFILES_DIR_VARIABLE} to the folder of profiles")
+    return sorted(directory.glob("*.toml"))
+
+
+def load_profile(path: Path) -> Profile:
+    """Read one profile.
+
+    Raises:
+        ConfigError: With file, key and reason; also when `name` is not the file's own name.
+    """
+    profile = Profile.from_toml_file(path)
+    if profile.name != path.stem:
+        raise ConfigError(str(path), "name", f"is {profile.name!r}, but the file is called {path.name}; make them equal")
+    profile._directory = path.resolve().parent
+    return profile
+
+
+def load_profile_named(name: str) -> Profile:
+    """Read the profile of that name from the folder of profiles. ConfigError when there is none."""
+    path = profiles_dir() / f"{name}.toml"
+    if not path.exists():
+        known = ", ".join(file.stem for file in profile_files()) or "none"
+        raise ConfigError(str(path), "", f"no such profile; profiles there: {known}")
+    return load_profile(path)
