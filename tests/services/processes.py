@@ -64,6 +64,11 @@ class Started:
             return "\n".join(Path(self.log).read_text(errors="replace").splitlines()[-lines:])
         return "(no output)"
 
+    def ask_to_stop(self) -> None:
+        """Send a polite signal and return at once; for several that may end at the same time. `stop` has to follow."""
+        if self.is_running():
+            _signal([self.pid], signal.SIGTERM)
+
     def stop(self, first: signal.Signals = signal.SIGTERM, patience: float = 15.0) -> None:
         """Stop it and what it left in its session: politely, then after `patience` seconds by force."""
         _reap(self.pid)
