@@ -12,9 +12,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,11 @@ class Started:
     created: float
     log: str
 
+    @classmethod
+    def of_this_process(cls, name: str) -> "Started":
+        """Our own identity, to leave in a record."""
+        return cls(name, os.getpid(), psutil.Process().create_time(), "")
+
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON values; `Started(**value)` reads them back."""
         return asdict(self)
@@ -71,6 +77,10 @@ class Started:
 
     def stop(self, first: signal.Signals = signal.SIGTERM, patience: float = 15.0) -> None:
         """Stop it and what it left in its session: politely, then after `patience` seconds by force."""
+        with undisturbed():
+            self._stop(first, patience)
+
+    def _stop(self, first: signal.Signals, patience: float) -> None:
         _reap(self.pid)
         leader_is_ours = self.is_running()
         family = self._family()
@@ -173,6 +183,20 @@ def wait_until(ready: Callable[[], bool], started: Started, *, timeout: float, w
             raise ServiceFailed(f"{what} did not answer in {timeout:.0f} s. {started.log} ends:\n{started.log_tail()}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.3)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a second Ctrl-C or a polite kill not interrupt the stopping of what was started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {which: signal.signal(which, signal.SIG_IGN) for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ from typing import Self
 
 import httpx
 
-from tests.services.processes import ServiceFailed, Started, free_ports, start
+from tests.services.processes import ServiceFailed, Started, free_ports, start, undisturbed
 from tests.stack.client import AirflowClient
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -218,10 +218,10 @@ class AirflowStack:
         }
 
 
-def recorded(root: Path) -> list[Started]:
-    """What an earlier stack in this folder recorded as started, whoever started it; empty when there is no record."""
+def recorded(root: Path, name: str = "stack.json") -> list[Started]:
+    """What somebody recorded in this folder as started, us or an earlier command; empty when there is no record."""
     try:
-        entries = json.loads((root / "stack.json").read_text())["processes"]
+        entries = json.loads((root / name).read_text())["processes"]
     except FileNotFoundError:
         return []
     return [Started(**entry) for entry in entries]
@@ -236,10 +236,11 @@ def write_record(path: Path, started: list[Started]) -> None:
 
 def stop_all(started: list[Started]) -> None:
     """Stop processes, the last started first, but ask all of them before waiting for any."""
-    for one in reversed(started):
-        one.ask_to_stop()
-    for one in reversed(started):
-        one.stop()
+    with undisturbed():
+        for one in reversed(started):
+            one.ask_to_stop()
+        for one in reversed(started):
+            one.stop()
 
 
 def _inherited_environment() -> dict[str, str]:

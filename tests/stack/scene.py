@@ -1,0 +1,137 @@
+"""A merchant ready to work: billing database, ledger, profile, keys, and the environment that ties them together.
+
+The same for the demo, for `make up` and for tests of whole runs; only the servers and the settings differ.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.stack.airflow import PROJECT
+from tests.stack.databases import Database
+from tests.stack.toml import changed, dumps
+
+SHIPPED_PROFILES = PROJECT / "include" / "config" / "profiles"
+
+# What makes one business day fit into minutes. `submit` would run at once for its last past schedule when its DAG is
+# unpaused; 29 February keeps that run away from the one that is started by hand.
+QUICK: Mapping[str, Any] = {
+    "schedule": {
+        "submit": "0 6 29 2 *", "report_wait_minutes": 2, "report_poll_seconds": 1, "report_stable_seconds": 1,
+    },
+}  # fmt: skip
+
+
+class CommandFailed(Exception):  # noqa: N818
+    """A command of the package ended with an error; the message has what it said."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One merchant.
+
+    Attributes:
+        root: An absolute folder for everything that is made.
+        profile: Name of a shipped profile, and of its merchant in `tests.merchants`.
+        business_date: The day that is worked for.
+        billing: The merchant's billing database.
+        ledger: Our own database.
+        sftp: Airflow's JSON form of the connection to DOKU's server.
+        doku_public_key: PEM file with which batch files are sealed.
+        merchant_private_key: PEM file with which reports are opened.
+        changes: Laid over the shipped profile: `{"limits": {"max_rows_per_batch": 500}}`; None removes a key.
+    """
+
+    root: Path
+    profile: str
+    business_date: date
+    billing: Database
+    ledger: Database
+    sftp: Mapping[str, Any]
+    doku_public_key: Path
+    merchant_private_key: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def profiles(self) -> Path:
+        """The folder of profiles, with layouts and keys beside them."""
+        return self.root / "profiles"
+
+    @property
+    def artefacts(self) -> Path:
+        """Where batch files and reports are kept on the merchant's side."""
+        return self.root / "artefacts"
+
+    def seed_billing(self, charges: int, seed: int = 7) -> Any:
+        """Fill the billing database with about `charges` charges, some of them bad in every way that happens."""
+        merchant = importlib.import_module(f"tests.merchants.{self.profile}")
+        engine = self.billing.engine()
+        try:
+            return merchant.seed(engine, charges=charges, business_date=self.business_date, seed=seed)
+        finally:
+            engine.dispose()
+
+    def write_profile(self) -> Path:
+        """Write the changed profile with its keys beside it; the file."""
+        keys = self.profiles / "keys"
+        keys.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.doku_public_key, keys / "doku_public.pem")
+        shutil.copyfile(self.merchant_private_key, keys / "merchant_private.pem")
+        (keys / "merchant_private.pem").chmod(0o600)
+        shipped = tomllib.loads((SHIPPED_PROFILES / f"{self.profile}.toml").read_text(encoding="utf-8"))
+        file = self.profiles / f"{self.profile}.toml"
+        file.write_text(dumps(changed(changed(shipped, self._keys()), self.changes)), encoding="utf-8")
+        return file
+
+    def environment(self) -> dict[str, str]:
+        """The environment of this deployment: connections, profiles, artefacts."""
+        profile = tomllib.loads((self.profiles / f"{self.profile}.toml").read_text(encoding="utf-8"))
+        names = {"ledger": "doku_ledger", **profile["connections"]}
+        values = {"billing": self.billing.connection, "ledger": self.ledger.connection, "sftp": self.sftp}
+        return {
+            "DOKU_PROFILES_DIR": str(self.profiles),
+            "DOKU_ARTEFACTS": self.artefacts.as_uri(),
+            **{f"AIRFLOW_CONN_{names[role].upper()}": json.dumps(dict(value)) for role, value in values.items()},
+        }
+
+    def command(self, *arguments: str) -> str:
+        """Run `python -m include.cli ...` in this environment; what it printed.
+
+        Raises:
+            CommandFailed: It ended with an error; has its words.
+        """
+        result = subprocess.run(
+            [sys.executable, "-m", "include.cli", *arguments],
+            env={**os.environ, **self.environment()}, cwd=PROJECT, capture_output=True, text=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+        if result.returncode != 0:
+            said = (result.stderr or result.stdout).strip()
+            raise CommandFailed(f"include.cli {' '.join(arguments)} ended with {result.returncode}:\n{said}")
+        return result.stdout
+
+    def upgrade_ledger(self) -> None:
+        """Create the ledger's tables, or bring them up to date."""
+        self.command("ledger", "upgrade", "--environment", "sandbox")
+
+    def _keys(self) -> dict[str, Any]:
+        """The part of the profile that names the keys, valid around the business date."""
+        year = timedelta(days=365)
+        public = {
+            "file": "keys/doku_public.pem", "valid_from": self.business_date - year,
+            "valid_until": self.business_date + year,
+        }  # fmt: skip
+        return {
+            "connections": {"report_key": None},
+            "batch": {"public_keys": [public]},
+            "report": {"private_key_file": "keys/merchant_private.pem"},
+        }
