@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import LedgerError, LedgerUnreachable
-from include.ledger import schema, tables
+from include.ledger import schema, tables, work_tables
 
 SQLITE_BUSY_SECONDS: Final = 60
 
@@ -57,6 +58,14 @@ class Ledger:
         with errors_named(), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    @contextmanager
+    def workspace(self) -> Iterator["Workspace"]:
+        """One connection with its own temporary tables, for reading a day in and deciding on it."""
+        with errors_named(), self.engine.connect() as connection:
+            with connection.begin():
+                work_tables.work.create_all(connection, checkfirst=False)
+            yield Workspace(connection)
+
     def refuse_environment(self, profile: str, environment: str) -> None:
         """LedgerError when the profile is of the other environment."""
         if environment != self.environment:
@@ -64,6 +73,29 @@ class Ledger:
                 f"Profile {profile} is for {environment}, but this ledger belongs to {self.environment}. "
                 "Point the profile's ledger connection to the ledger of its environment."
             )
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A connection with temporary tables (`include.ledger.work_tables`)."""
+
+    connection: Connection
+
+    @contextmanager
+    def stage(self) -> Iterator[Connection]:
+        """A transaction that fills temporary tables; it takes no lock that others could wait for."""
+        with errors_named(), self.connection.begin():
+            yield self.connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes to the ledger, with the temporary tables at hand."""
+        writing = self.connection.execution_options(doku_write=True)
+        try:
+            with errors_named(), writing.begin():
+                yield writing
+        finally:
+            self.connection.execution_options(doku_write=False)
 
 
 def ledger_engine(settings: ConnectionSettings) -> Engine:
@@ -77,8 +109,10 @@ def ledger_engine(settings: ConnectionSettings) -> Engine:
     if url.get_backend_name() not in ("postgresql", "sqlite"):
         raise LedgerError(f"A ledger lives in PostgreSQL or SQLite, not in {url.get_backend_name()}.")
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 15})
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+        # No pool: temporary tables end with their connection.
+        return create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args={"connect_timeout": 15})
+    connect_args = {"timeout": SQLITE_BUSY_SECONDS}
+    engine = create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=connect_args)
     _prepare_sqlite(engine)
     return engine
 
@@ -127,7 +161,11 @@ def _sqlstate(caught: SQLAlchemyError) -> str:
 
 def _first_words(caught: SQLAlchemyError) -> str:
     """A connection error's own first line; it is about servers and files, not about rows."""
-    return str(caught.orig).strip().splitlines()[0][:200] if isinstance(caught, DBAPIError) and str(caught.orig).strip() else ""
+    return (
+        str(caught.orig).strip().splitlines()[0][:200]
+        if isinstance(caught, DBAPIError) and str(caught.orig).strip()
+        else ""
+    )
 
 
 def _constraint(caught: SQLAlchemyError) -> str:

@@ -9,13 +9,14 @@ The promise "no charge is collected twice" (design §5.1) is these three togethe
 """
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     ForeignKey,
     ForeignKeyConstraint,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from include.domain.states import BatchState, BreakState, Fate, LineClass, OutcomeStatus, ReportState, RunKind, RunState
+from include.domain.states import STRENGTH, BatchState, BreakState, Fate, LineClass, OutcomeStatus, ReportState, RunKind, RunState
 from include.ledger.types import Id, Key, UtcDateTime
 
 NAMING: Final = {
@@ -80,35 +81,11 @@ run = Table(
     Column("past", Boolean, nullable=False, comment="The business date was over when the run was opened"),
     Column("send_past_total", BigInteger, comment="The total (smallest units) that may go out for a past date"),
     Column("state", Key(10), nullable=False),
-    Column("rows_read", BigInteger, comment="Rows counted while reading the view"),
-    Column("amount_read", BigInteger, comment="Their amounts; 0 for an amount that cannot be read"),
     Column("closed_at", UtcDateTime),
     UniqueConstraint("kind", "profile", "external_id"),
     _one_of("kind", RunKind),
     _one_of("state", RunState),
     comment="Runs of the DAGs (and of the command line).",
-)
-
-staged_charge = Table(
-    "staged_charge",
-    metadata,
-    Column("run_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("row_no", BigInteger, primary_key=True, autoincrement=False),
-    Column("charge_id", Key(200)),
-    Column("stem", Key(18), comment="First part of the charge's invoice numbers"),
-    Column("customer_id", Key(200)),
-    Column("billing_number", Key(200)),
-    Column("token", Key(500)),
-    Column("amount", BigInteger, nullable=False),
-    Column("currency", Key(20)),
-    Column("due_date", Date),
-    Column("channel", String(200)),
-    Column("description", Text),
-    Column("network", String(50)),
-    Column("attempt_no", Integer, comment="The attempt number that the merchant asks for, if the view has the column"),
-    Column("late", Boolean, nullable=False),
-    Column("reasons", Text, comment="Why validation rejected the row; null: it did not"),
-    comment="Rows of a run between reading and the claim; emptied by the claim.",
 )
 
 batch = Table(
@@ -137,6 +114,7 @@ batch = Table(
     Column("key_fingerprint", Key(60), comment="DOKU's public key that the envelope was sealed with"),
     Column("artefact", Text, comment="Where the envelope is kept, relative to the artefact store"),
     Column("claims_written_at", UtcDateTime, comment="The claims stand in doku_charge_outcomes since"),
+    Column("withdrawal_written_at", UtcDateTime, comment="The withdrawal stands there since"),
     Column("delivered_at", UtcDateTime),
     Column("reconciled_at", UtcDateTime),
     UniqueConstraint("remote_folder", "file_name"),
@@ -150,7 +128,9 @@ batch_event = Table(
     "batch_event",
     metadata,
     Column("batch_id", BigInteger, ForeignKey("batch.batch_id"), primary_key=True, autoincrement=False),
-    Column("event_no", Integer, primary_key=True, autoincrement=False, comment="1, 2, ...: two workers cannot both write n"),
+    Column(
+        "event_no", Integer, primary_key=True, autoincrement=False, comment="1, 2, ...: two workers cannot both write n"
+    ),
     Column("state", Key(12), nullable=False, comment="The state that the batch entered"),
     Column("at", UtcDateTime, nullable=False),
     Column("run_id", BigInteger, ForeignKey("run.run_id")),
@@ -182,7 +162,9 @@ attempt = Table(
     Column("channel", String(200)),
     Column("description", Text),
     Column("network", String(50)),
-    Column("rule", Key(40), nullable=False, comment="Why this attempt was made: first, merchant_asked, after_withdrawal"),
+    Column(
+        "rule", Key(40), nullable=False, comment="Why this attempt was made: first, merchant_asked, after_withdrawal"
+    ),
     UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),
     UniqueConstraint("batch_id", "line_no", name="uq_attempt_line"),
     ForeignKeyConstraint(
@@ -204,11 +186,14 @@ attempt = Table(
     comment="Tries at collecting a charge: the claim. At most one per charge is live.",
 )
 
+_STRENGTH_OF: Final = " ".join(f"WHEN '{status}' THEN {strength}" for status, strength in STRENGTH.items())
+
 outcome = Table(
     "outcome",
     metadata,
     Column("invoice_number", Key(64), ForeignKey("attempt.invoice_number"), primary_key=True),
     Column("status", Key(10), primary_key=True),
+    Column("strength", Integer, Computed(f"CASE status {_STRENGTH_OF} END", persisted=True), comment="states.STRENGTH"),
     Column("response_code", Key(10)),
     Column("response_message", Text),
     Column("approval_code", Key(40)),
@@ -261,7 +246,12 @@ hold = Table(
     metadata,
     Column("hold_id", Id, primary_key=True),
     Column("billing_source", Key(40), nullable=False),
-    Column("scope", Key(10), CheckConstraint("scope IN ('charge', 'customer', 'profile')", name="scope_known"), nullable=False),
+    Column(
+        "scope",
+        Key(10),
+        CheckConstraint("scope IN ('charge', 'customer', 'profile')", name="scope_known"),
+        nullable=False,
+    ),
     Column("subject", Key(200), nullable=False, comment="The charge id, the customer id or the profile's name"),
     Column("placed_by", Key(100), nullable=False),
     Column("placed_at", UtcDateTime, nullable=False),
@@ -311,39 +301,23 @@ report_sighting = Table(
     comment="Listed files that were fetched before, so that a listing alone recognises them.",
 )
 
-def _line_columns() -> tuple[Column[Any], ...]:
-    """What a report line says; the same for a staged and for a kept line."""
-    return (
-        Column("invoice_number", Key(64), nullable=False),
-        Column("amount", BigInteger),
-        Column("currency", Key(3)),
-        Column("response_code", Key(10), nullable=False),
-        Column("response_message", Text),
-        Column("approval_code", Key(40)),
-        Column("masked_card", Key(30)),
-        Column("bank", String(60)),
-        Column("channel", String(60)),
-        Column("network", String(50)),
-        Column("advice_code", Key(10)),
-        Column("status", Key(10), nullable=False, comment="paid, declined or unknown, by the code"),
-    )
-
-
-staged_report_line = Table(
-    "staged_report_line",
-    metadata,
-    Column("report_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("line_no", Integer, primary_key=True, autoincrement=False, comment="1-based line of the file"),
-    *_line_columns(),
-    comment="Lines of a report between reading and matching; emptied by matching.",
-)
-
 report_line = Table(
     "report_line",
     metadata,
     Column("report_id", BigInteger, ForeignKey("report_file.report_id"), primary_key=True, autoincrement=False),
     Column("line_no", Integer, primary_key=True, autoincrement=False),
-    *_line_columns(),
+    Column("invoice_number", Key(64), nullable=False),
+    Column("amount", BigInteger),
+    Column("currency", Key(3)),
+    Column("response_code", Key(10), nullable=False),
+    Column("response_message", Text),
+    Column("approval_code", Key(40)),
+    Column("masked_card", Key(30)),
+    Column("bank", String(60)),
+    Column("channel", String(60)),
+    Column("network", String(50)),
+    Column("advice_code", Key(10)),
+    Column("status", Key(10), nullable=False, comment="paid, declined or unknown, by the code"),
     Column("line_class", Key(16), nullable=False),
     _one_of("line_class", LineClass),
     comment="Each line of each report and the one class it ended in; only appended.",

@@ -121,7 +121,9 @@ class Limits(StrictModel):
 class Token(StrictModel):
     """The shape of a token: opaque text (DOKU shows 32 hex characters and `TOK_..::..` forms)."""
 
-    pattern: str = Field(default=r"[A-Za-z0-9_.:\-]{8,128}", description="Regular expression of a whole token; inferred")
+    pattern: str = Field(
+        default=r"[A-Za-z0-9_.:\-]{8,128}", description="Regular expression of a whole token; inferred"
+    )
 
     @field_validator("pattern")
     @classmethod
@@ -156,12 +158,16 @@ class BatchSettings(StrictModel):
         description="Assumed, except for TKN at the start and .TXT at the end",
     )
     folder: Folder = Field(default="/inbound", description="DOKU's folder for uploads; given at onboarding")
-    archive_folder: Folder | None = Field(default=None, description="Where DOKU moves files that it has taken, if it does")
+    archive_folder: Folder | None = Field(
+        default=None, description="Where DOKU moves files that it has taken, if it does"
+    )
     temporary_folder: Folder | None = Field(default=None, description="None: the upload folder itself")
     temporary_name: str = Field(default=".{digest}.part", description="Must not match DOKU's pick-up pattern")
     pickup_pattern: str = Field(default="TKN*.TXT", description="What DOKU picks up; inferred from the names it shows")
     read_back: bool = Field(default=True, description="Read the temporary file back and compare; False: size only")
-    cutoff: time = Field(default=time(21, 0), description="Local time after which DOKU charges a file tomorrow; assumed")
+    cutoff: time = Field(
+        default=time(21, 0), description="Local time after which DOKU charges a file tomorrow; assumed"
+    )
     envelope: EnvelopeSpec = Field(default_factory=EnvelopeSpec)
     public_keys: tuple[PublicKeyEntry, ...] = Field(min_length=1)
 
@@ -188,7 +194,9 @@ class ReportSettings(StrictModel):
     file_name: str = Field(default="RPT_{batch_stem}.TXT", description="Assumed; only suggests the batch")
     pattern: str = Field(default="RPT_*.TXT", description="Names taken as reports in the folder; assumed")
     folder: Folder = Field(default="/outbound", description="DOKU's folder for reports; given at onboarding")
-    sealed: Literal["yes", "no", "detect"] = Field(default="detect", description="Not published; detect looks at the file")
+    sealed: Literal["yes", "no", "detect"] = Field(
+        default="detect", description="Not published; detect looks at the file"
+    )
     envelope: EnvelopeSpec = Field(default_factory=EnvelopeSpec)
     private_key_file: str | None = Field(default=None, description="PEM file; or connections.report_key")
     max_bytes: Annotated[int, Field(gt=0)] = Field(default=4_000_000_000, description="A larger report is refused")
@@ -279,7 +287,9 @@ def load_profile(path: Path) -> Profile:
     """
     profile = Profile.from_toml_file(path)
     if profile.name != path.stem:
-        raise ConfigError(str(path), "name", f"is {profile.name!r}, but the file is called {path.name}; make them equal")
+        raise ConfigError(
+            str(path), "name", f"is {profile.name!r}, but the file is called {path.name}; make them equal"
+        )
     profile._directory = path.resolve().parent
     return profile
 

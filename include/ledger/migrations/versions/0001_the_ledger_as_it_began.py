@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("hold_id", Id, nullable=False),
         sa.Column("billing_source", Key(40), nullable=False),
         sa.Column("scope", Key(10), nullable=False),
-        sa.Column("subject", Key(200), nullable=False),
+        sa.Column("subject", Key(200), nullable=False, comment="The charge id, the customer id or the profile's name"),
         sa.Column("placed_by", Key(100), nullable=False),
         sa.Column("placed_at", UtcDateTime(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -33,82 +33,55 @@ def upgrade() -> None:
         sa.Column("release_reason", sa.Text(), nullable=True),
         sa.CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_hold_released_whole")),
         sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_hold")),
+        comment="Not now: a charge, a customer or a whole profile, by whom and why.",
     )
     op.create_index("ix_hold_subject", "hold", ["billing_source", "scope", "subject"], unique=False)
     op.create_table(
         "layout",
-        sa.Column("digest", Key(64), nullable=False),
+        sa.Column("digest", Key(64), nullable=False, comment="SHA-256 of the text, hex"),
         sa.Column("name", Key(60), nullable=False),
         sa.Column("kind", Key(10), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("stored_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_layout")),
+        comment="The layouts that batch files and reports were written in, whole, so that old ones stay readable.",
     )
     op.create_table(
         "ledger",
         sa.Column("one", sa.Integer(), nullable=False),
-        sa.Column("ledger_id", Key(36), nullable=False),
-        sa.Column("environment", Key(10), nullable=False),
+        sa.Column(
+            "ledger_id", Key(36), nullable=False, comment="UUID; written beside every claim in the billing database"
+        ),
+        sa.Column("environment", Key(10), nullable=False, comment="sandbox or production, for good"),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_ledger")),
+        comment="Which ledger this is: it belongs to one environment.",
     )
     op.create_table(
         "run",
         sa.Column("run_id", Id, nullable=False),
         sa.Column("kind", Key(10), nullable=False),
         sa.Column("profile", Key(40), nullable=False),
-        sa.Column("external_id", Key(250), nullable=False),
-        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("external_id", Key(250), nullable=False, comment="Airflow's run id, or the command line's own"),
+        sa.Column(
+            "business_date", sa.Date(), nullable=False, comment="Fixed here once, whatever is cleared or retried later"
+        ),
         sa.Column("opened_at", UtcDateTime(), nullable=False),
         sa.Column("dry_run", sa.Boolean(), nullable=False),
-        sa.Column("past", sa.Boolean(), nullable=False),
-        sa.Column("send_past_total", sa.BigInteger(), nullable=True),
+        sa.Column("past", sa.Boolean(), nullable=False, comment="The business date was over when the run was opened"),
+        sa.Column(
+            "send_past_total",
+            sa.BigInteger(),
+            nullable=True,
+            comment="The total (smallest units) that may go out for a past date",
+        ),
         sa.Column("state", Key(10), nullable=False),
-        sa.Column("rows_read", sa.BigInteger(), nullable=True),
-        sa.Column("amount_read", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("kind IN ('submit', 'reconcile')", name=op.f("ck_run_kind_known")),
         sa.CheckConstraint("state IN ('open', 'claimed', 'closed')", name=op.f("ck_run_state_known")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
         sa.UniqueConstraint("kind", "profile", "external_id", name=op.f("uq_run_kind")),
-    )
-    op.create_table(
-        "staged_charge",
-        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("row_no", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("charge_id", Key(200), nullable=True),
-        sa.Column("stem", Key(18), nullable=True),
-        sa.Column("customer_id", Key(200), nullable=True),
-        sa.Column("billing_number", Key(200), nullable=True),
-        sa.Column("token", Key(500), nullable=True),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column("currency", Key(20), nullable=True),
-        sa.Column("due_date", sa.Date(), nullable=True),
-        sa.Column("channel", sa.String(length=200), nullable=True),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("network", sa.String(length=50), nullable=True),
-        sa.Column("attempt_no", sa.Integer(), nullable=True),
-        sa.Column("late", sa.Boolean(), nullable=False),
-        sa.Column("reasons", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_staged_charge")),
-    )
-    op.create_table(
-        "staged_report_line",
-        sa.Column("report_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("line_no", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("invoice_number", Key(64), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=True),
-        sa.Column("currency", Key(3), nullable=True),
-        sa.Column("response_code", Key(10), nullable=False),
-        sa.Column("response_message", sa.Text(), nullable=True),
-        sa.Column("approval_code", Key(40), nullable=True),
-        sa.Column("masked_card", Key(30), nullable=True),
-        sa.Column("bank", sa.String(length=60), nullable=True),
-        sa.Column("channel", sa.String(length=60), nullable=True),
-        sa.Column("network", sa.String(length=50), nullable=True),
-        sa.Column("advice_code", Key(10), nullable=True),
-        sa.Column("status", Key(10), nullable=False),
-        sa.PrimaryKeyConstraint("report_id", "line_no", name=op.f("pk_staged_report_line")),
+        comment="Runs of the DAGs (and of the command line).",
     )
     op.create_table(
         "batch",
@@ -116,13 +89,13 @@ def upgrade() -> None:
         sa.Column("profile", Key(40), nullable=False),
         sa.Column("billing_source", Key(40), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
-        sa.Column("merchant", Key(30), nullable=False),
+        sa.Column("merchant", Key(30), nullable=False, comment="As it stands in the file and in its name"),
         sa.Column("business_date", sa.Date(), nullable=False),
-        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False, comment="1, 2, ... within profile and business date"),
         sa.Column("execute_date", sa.Date(), nullable=False),
         sa.Column("currency", Key(3), nullable=False),
         sa.Column("file_name", Key(100), nullable=False),
-        sa.Column("remote_folder", Key(300), nullable=False),
+        sa.Column("remote_folder", Key(300), nullable=False, comment="SFTP connection id and folder"),
         sa.Column("layout_digest", Key(64), nullable=False),
         sa.Column("line_count", sa.Integer(), nullable=False),
         sa.Column("total_amount", sa.BigInteger(), nullable=False),
@@ -132,9 +105,16 @@ def upgrade() -> None:
         sa.Column("plaintext_size", sa.BigInteger(), nullable=True),
         sa.Column("envelope_digest", Key(64), nullable=True),
         sa.Column("envelope_size", sa.BigInteger(), nullable=True),
-        sa.Column("key_fingerprint", Key(60), nullable=True),
-        sa.Column("artefact", sa.Text(), nullable=True),
-        sa.Column("claims_written_at", UtcDateTime(), nullable=True),
+        sa.Column(
+            "key_fingerprint", Key(60), nullable=True, comment="DOKU's public key that the envelope was sealed with"
+        ),
+        sa.Column(
+            "artefact", sa.Text(), nullable=True, comment="Where the envelope is kept, relative to the artefact store"
+        ),
+        sa.Column(
+            "claims_written_at", UtcDateTime(), nullable=True, comment="The claims stand in doku_charge_outcomes since"
+        ),
+        sa.Column("withdrawal_written_at", UtcDateTime(), nullable=True, comment="The withdrawal stands there since"),
         sa.Column("delivered_at", UtcDateTime(), nullable=True),
         sa.Column("reconciled_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint(
@@ -146,6 +126,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batch")),
         sa.UniqueConstraint("profile", "business_date", "sequence", name="uq_batch_sequence"),
         sa.UniqueConstraint("remote_folder", "file_name", name=op.f("uq_batch_remote_folder")),
+        comment="Batch files, one row each.",
     )
     op.create_index("ix_batch_open", "batch", ["profile", "state"], unique=False)
     op.create_index(op.f("ix_batch_run_id"), "batch", ["run_id"], unique=False)
@@ -154,22 +135,23 @@ def upgrade() -> None:
         sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("row_no", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("billing_source", Key(40), nullable=False),
-        sa.Column("charge_id", sa.Text(), nullable=True),
+        sa.Column("charge_id", sa.Text(), nullable=True, comment="As it was read; card numbers masked"),
         sa.Column("customer_id", sa.Text(), nullable=True),
         sa.Column("billing_number", sa.Text(), nullable=True),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False, comment="0 where it could not be read"),
         sa.Column("currency", sa.Text(), nullable=True),
         sa.Column("due_date", sa.Date(), nullable=True),
-        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=False, comment='All of them: "field:reason;field:reason"'),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_quarantined_charge_run_id")),
         sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_quarantined_charge")),
+        comment="Charges that failed validation in a run. Never holds a token.",
     )
     op.create_table(
         "report_file",
         sa.Column("report_id", Id, nullable=False),
         sa.Column("profile", Key(40), nullable=False),
-        sa.Column("file_name", Key(255), nullable=False),
-        sa.Column("content_digest", Key(64), nullable=False),
+        sa.Column("file_name", Key(255), nullable=False, comment="The name it was first seen under"),
+        sa.Column("content_digest", Key(64), nullable=False, comment="SHA-256 of the bytes as fetched"),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("artefact", sa.Text(), nullable=False),
         sa.Column("state", Key(12), nullable=False),
@@ -188,19 +170,21 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_report_file_layout_digest")),
         sa.PrimaryKeyConstraint("report_id", name=op.f("pk_report_file")),
         sa.UniqueConstraint("profile", "content_digest", name=op.f("uq_report_file_profile")),
+        comment="DOKU's reports, once by their content.",
     )
     op.create_index("ix_report_file_state", "report_file", ["profile", "state"], unique=False)
     op.create_table(
         "run_balance",
         sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="0: the whole run"),
         sa.Column("currency", Key(20), nullable=False),
-        sa.Column("term", Key(20), nullable=False),
-        sa.Column("detail", Key(200), nullable=False),
+        sa.Column("term", Key(20), nullable=False, comment="rows, settled, due, sent, ... (design, promise 2)"),
+        sa.Column("detail", Key(200), nullable=False, comment="A reason or a code; empty: the term's sum"),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_run_balance_run_id")),
         sa.PrimaryKeyConstraint("run_id", "batch_id", "currency", "term", "detail", name=op.f("pk_run_balance")),
+        comment="The books of each run and batch, as they were when the run was closed.",
     )
     op.create_table(
         "run_charge",
@@ -217,6 +201,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_run_charge_run_id")),
         sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_run_charge")),
+        comment="Listed charges that a run neither sent nor quarantined, and why.",
     )
     op.create_table(
         "attempt",
@@ -225,10 +210,10 @@ def upgrade() -> None:
         sa.Column("charge_id", Key(200), nullable=False),
         sa.Column("attempt_no", sa.Integer(), nullable=False),
         sa.Column("previous_invoice_number", Key(64), nullable=True),
-        sa.Column("previous_status", Key(10), nullable=True),
+        sa.Column("previous_status", Key(10), nullable=True, comment="The outcome that allowed this attempt"),
         sa.Column("profile", Key(40), nullable=False),
         sa.Column("batch_id", sa.BigInteger(), nullable=False),
-        sa.Column("line_no", sa.Integer(), nullable=False),
+        sa.Column("line_no", sa.Integer(), nullable=False, comment="1, 2, ... within the batch"),
         sa.Column("customer_id", Key(200), nullable=False),
         sa.Column("billing_number", Key(200), nullable=True),
         sa.Column("token", Key(500), nullable=False),
@@ -239,7 +224,12 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(length=200), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("network", sa.String(length=50), nullable=True),
-        sa.Column("rule", Key(40), nullable=False),
+        sa.Column(
+            "rule",
+            Key(40),
+            nullable=False,
+            comment="Why this attempt was made: first, merchant_asked, after_withdrawal",
+        ),
         sa.CheckConstraint("previous_status IN ('declined', 'withdrawn')", name=op.f("ck_attempt_previous_frees")),
         sa.CheckConstraint(
             "(attempt_no = 1) = (previous_invoice_number IS NULL)", name=op.f("ck_attempt_first_or_follows")
@@ -259,16 +249,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("invoice_number", name=op.f("pk_attempt")),
         sa.UniqueConstraint("batch_id", "line_no", name="uq_attempt_line"),
         sa.UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),
+        comment="Tries at collecting a charge: the claim. At most one per charge is live.",
     )
     op.create_table(
         "batch_event",
         sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("event_no", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("state", Key(12), nullable=False),
+        sa.Column(
+            "event_no",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+            comment="1, 2, ...: two workers cannot both write n",
+        ),
+        sa.Column("state", Key(12), nullable=False, comment="The state that the batch entered"),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=True),
-        sa.Column("actor", Key(100), nullable=False),
-        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("actor", Key(100), nullable=False, comment="A person, or the flow that did it"),
+        sa.Column("details", sa.Text(), nullable=False, comment="JSON: figures, names and digests; never a token"),
         sa.CheckConstraint(
             "state IN ('claimed', 'sealed', 'delivering', 'delivered', 'unknown', 'reconciled', 'withdrawn')",
             name=op.f("ck_batch_event_state_known"),
@@ -276,18 +273,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_batch_event_batch_id")),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_batch_event_run_id")),
         sa.PrimaryKeyConstraint("batch_id", "event_no", name=op.f("pk_batch_event")),
+        comment="What happened to a batch, in order; only appended.",
     )
     op.create_table(
         "recon_break",
         sa.Column("break_id", Id, nullable=False),
         sa.Column("profile", Key(40), nullable=False),
         sa.Column("kind", Key(30), nullable=False),
-        sa.Column("subject", Key(200), nullable=False),
+        sa.Column("subject", Key(200), nullable=False, comment="What it is about, so that it is opened once"),
         sa.Column("invoice_number", Key(64), nullable=True),
         sa.Column("report_id", sa.BigInteger(), nullable=True),
         sa.Column("line_no", sa.Integer(), nullable=True),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False, comment="The difference, or the amount at stake"),
+        sa.Column("details", sa.Text(), nullable=False, comment="In words, with both sides"),
         sa.Column("state", Key(10), nullable=False),
         sa.Column("opened_at", UtcDateTime(), nullable=False),
         sa.Column("closed_by", Key(100), nullable=True),
@@ -297,6 +295,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_recon_break_report_id")),
         sa.PrimaryKeyConstraint("break_id", name=op.f("pk_recon_break")),
         sa.UniqueConstraint("profile", "kind", "subject", name="uq_recon_break_subject"),
+        comment="What reconciliation could not tie.",
     )
     op.create_table(
         "report_line",
@@ -313,7 +312,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(length=60), nullable=True),
         sa.Column("network", sa.String(length=50), nullable=True),
         sa.Column("advice_code", Key(10), nullable=True),
-        sa.Column("status", Key(10), nullable=False),
+        sa.Column("status", Key(10), nullable=False, comment="paid, declined or unknown, by the code"),
         sa.Column("line_class", Key(16), nullable=False),
         sa.CheckConstraint(
             "line_class IN ('answer', 'repeat', 'amount_differs', 'conflict', 'unexpected', 'other_profile')",
@@ -321,6 +320,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_report_line_report_id")),
         sa.PrimaryKeyConstraint("report_id", "line_no", name=op.f("pk_report_line")),
+        comment="Each line of each report and the one class it ended in; only appended.",
     )
     op.create_table(
         "report_sighting",
@@ -328,27 +328,42 @@ def upgrade() -> None:
         sa.Column("folder", Key(300), nullable=False),
         sa.Column("file_name", Key(255), nullable=False),
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("modified", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "modified", sa.BigInteger(), autoincrement=False, nullable=False, comment="The server's mtime, seconds"
+        ),
         sa.Column("report_id", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_report_sighting_report_id")),
         sa.PrimaryKeyConstraint("profile", "folder", "file_name", "size", "modified", name=op.f("pk_report_sighting")),
+        comment="Listed files that were fetched before, so that a listing alone recognises them.",
     )
     op.create_table(
         "outcome",
         sa.Column("invoice_number", Key(64), nullable=False),
         sa.Column("status", Key(10), nullable=False),
+        sa.Column(
+            "strength",
+            sa.Integer(),
+            sa.Computed(
+                "CASE status WHEN 'unknown' THEN 1 WHEN 'withdrawn' THEN 2 WHEN 'declined' THEN 3 WHEN 'paid' THEN 4 WHEN 'reversed' THEN 5 END",
+                persisted=True,
+            ),
+            nullable=True,
+            comment="states.STRENGTH",
+        ),
         sa.Column("response_code", Key(10), nullable=True),
         sa.Column("response_message", sa.Text(), nullable=True),
         sa.Column("approval_code", Key(40), nullable=True),
         sa.Column("masked_card", Key(30), nullable=True),
         sa.Column("bank", sa.String(length=60), nullable=True),
-        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "amount", sa.BigInteger(), nullable=True, comment="As the witness says it; books count the attempt's amount"
+        ),
         sa.Column("decided_at", UtcDateTime(), nullable=False),
-        sa.Column("witness", Key(20), nullable=False),
+        sa.Column("witness", Key(20), nullable=False, comment="report, delivery, person, status, notification"),
         sa.Column("report_id", sa.BigInteger(), nullable=True),
         sa.Column("report_line_no", sa.Integer(), nullable=True),
-        sa.Column("proof", sa.Text(), nullable=True),
+        sa.Column("proof", sa.Text(), nullable=True, comment="What shows it, in words"),
         sa.CheckConstraint("(witness = 'report') = (report_id IS NOT NULL)", name=op.f("ck_outcome_report_is_named")),
         sa.CheckConstraint(
             "status IN ('unknown', 'withdrawn', 'declined', 'paid', 'reversed')", name=op.f("ck_outcome_status_known")
@@ -356,6 +371,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["invoice_number"], ["attempt.invoice_number"], name=op.f("fk_outcome_invoice_number")),
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_outcome_report_id")),
         sa.PrimaryKeyConstraint("invoice_number", "status", name=op.f("pk_outcome")),
+        comment="Witnessed outcomes; only appended. The strongest of an attempt's is the one it has.",
     )
     if not sqlite:
         op.create_foreign_key(
@@ -365,6 +381,3 @@ def upgrade() -> None:
             ["previous_invoice_number", "previous_status"],
             ["invoice_number", "status"],
         )
-        # Emptied in the same run that fills them: their loss in a crash only means reading again.
-        op.execute("ALTER TABLE staged_charge SET UNLOGGED")
-        op.execute("ALTER TABLE staged_report_line SET UNLOGGED")

@@ -1,0 +1,138 @@
+"""Batches and their attempts, as the flows read them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pandas as pd  # noqa: TID253 - hands out frames
+from sqlalchemy import Connection, Row, insert, literal, select, update
+
+from include.domain.errors import LedgerError
+from include.domain.states import BatchState, OutcomeStatus
+from include.ledger.store import Ledger
+from include.ledger.tables import attempt, batch, batch_event, outcome
+
+OPEN_STATES = (BatchState.DELIVERED, BatchState.DELIVERING, BatchState.UNKNOWN)
+"""Batches that a report may still answer."""
+
+LINE_COLUMNS = (
+    "line_no",
+    "invoice_number",
+    "charge_id",
+    "customer_id",
+    "billing_number",
+    "token",
+    "amount",
+    "currency",
+    "execute_date",
+    "due_date",
+    "channel",
+    "description",
+)
+"""What a batch line may be rendered from (`include.schemas.batch_lines`)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch; amounts in smallest units, digests SHA-256 in hex."""
+
+    batch_id: int
+    profile: str
+    billing_source: str
+    run_id: int
+    merchant: str
+    business_date: date
+    sequence: int
+    execute_date: date
+    currency: str
+    file_name: str
+    remote_folder: str
+    layout_digest: str
+    line_count: int
+    total_amount: int
+    state: BatchState
+    plaintext_digest: str | None
+    envelope_digest: str | None
+    envelope_size: int | None
+    artefact: str | None
+    claims_written_at: datetime | None
+
+
+def find_batch(connection: Connection, batch_id: int) -> Batch:
+    """The batch of that id. LedgerError when there is none."""
+    found = connection.execute(select(batch).where(batch.c.batch_id == batch_id)).one_or_none()
+    if found is None:
+        raise LedgerError(f"The ledger knows no batch {batch_id}.")
+    return _batch(found)
+
+
+def batches_in(connection: Connection, profile: str, states: Sequence[BatchState]) -> list[Batch]:
+    """A profile's batches in some states, oldest first."""
+    where = (batch.c.profile == profile, batch.c.state.in_(states))
+    return [_batch(row) for row in connection.execute(select(batch).where(*where).order_by(batch.c.batch_id))]
+
+
+def update_batch(connection: Connection, batch_id: int, **columns: object) -> None:
+    """Set columns of a batch that are not its state (a state changes by `events.enter`)."""
+    connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(**columns))
+
+
+def line_frames(ledger: Ledger, batch_id: int, rows: int = 50_000) -> Iterator[pd.DataFrame]:
+    """The attempts of a batch in line order, as Arrow-backed frames of at most `rows` rows with `LINE_COLUMNS`."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    columns = [attempt.c[name] for name in LINE_COLUMNS]
+    last = 0
+    while True:
+        statement = (
+            select(*columns)
+            .where(attempt.c.batch_id == batch_id, attempt.c.line_no > last)
+            .order_by(attempt.c.line_no)
+            .limit(rows)
+        )
+        with ledger.read() as connection:
+            found = connection.execute(statement).all()
+        if not found:
+            return
+        table = pa.table(
+            {
+                name: pa.array(values, _arrow_type(name))
+                for name, values in zip(LINE_COLUMNS, zip(*found, strict=True), strict=True)
+            }
+        )
+        yield table.to_pandas(types_mapper=pd.ArrowDtype)
+        last = int(found[-1].line_no)
+
+
+def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: datetime) -> None:
+    """Give every attempt of a batch the outcome `withdrawn`: it provably never reached DOKU, its charges are free."""
+    rows = select(
+        attempt.c.invoice_number,
+        literal(OutcomeStatus.WITHDRAWN.value),
+        literal(at, type_=outcome.c.decided_at.type),
+        literal("delivery"),
+        literal(proof),
+    ).where(attempt.c.batch_id == batch_id)
+    columns = ["invoice_number", "status", "decided_at", "witness", "proof"]
+    connection.execute(insert(outcome).from_select(columns, rows))
+
+
+def events_of(connection: Connection, batch_id: int) -> Sequence[Row[tuple[object, ...]]]:
+    """The events of a batch, in order."""
+    statement = select(batch_event).where(batch_event.c.batch_id == batch_id).order_by(batch_event.c.event_no)
+    return connection.execute(statement).all()
+
+
+def _arrow_type(name: str) -> object:
+    import pyarrow as pa  # noqa: PLC0415
+
+    if name in ("line_no", "amount"):
+        return pa.int64()
+    return pa.date32() if name.endswith("_date") else pa.string()
+
+
+def _batch(row: Row[tuple[object, ...]]) -> Batch:
+    found = row._mapping
+    names = Batch.__dataclass_fields__
+    values = {name: found[name] for name in names}
+    return Batch(**{**values, "state": BatchState(values["state"])})

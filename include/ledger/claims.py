@@ -1,0 +1,199 @@
+"""The claim: staged rows become attempts in batches, in one transaction, one run at a time for each billing source.
+
+Promise 1 does not rest on the lock: the unique constraint on (billing_source, charge_id, attempt_no) and the reference to
+the outcome that freed the charge refuse a second live attempt whoever writes it. The lock only spares everybody the error.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from textwrap import dedent
+from typing import Final
+
+from sqlalchemy import Connection, Date, bindparam, func, insert, select, text
+
+from include.domain.errors import LedgerError
+from include.domain.splitting import Part, split
+from include.domain.states import BatchState, RunState
+from include.ledger.books import keep_read
+from include.ledger.events import add_event
+from include.ledger.fates import Terms, decide_fates, hold_the_rest
+from include.ledger.runs import Run, advance_run, find_run
+from include.ledger.store import Workspace, lock
+from include.ledger.tables import batch
+from include.ledger.work_tables import staged_charge
+
+_KEEP_PASSED_OVER: Final = """
+    INSERT INTO run_charge (run_id, row_no, charge_id, customer_id, amount, currency, fate, reason)
+    SELECT :run_id, s.row_no, s.charge_id, s.customer_id, s.amount, s.currency, f.fate, f.reason
+    FROM staged_fate f JOIN staged_charge s ON s.row_no = f.row_no
+    WHERE f.fate IN ('settled', 'held', 'deferred', 'in_flight')
+"""
+
+_KEEP_QUARANTINED: Final = """
+    INSERT INTO quarantined_charge
+        (run_id, row_no, billing_source, charge_id, customer_id, billing_number, amount, currency, due_date, reasons)
+    SELECT :run_id, s.row_no, :billing_source, s.charge_id, s.customer_id, s.billing_number, s.amount, s.currency,
+           s.due_date,
+           CASE WHEN s.reasons IS NULL THEN f.reason WHEN f.reason = 'invalid' THEN s.reasons
+                ELSE s.reasons || ';' || f.reason END
+    FROM staged_fate f JOIN staged_charge s ON s.row_no = f.row_no
+    WHERE f.fate = 'quarantine'
+"""
+
+_CLAIMABLE: Final = """
+    FROM staged_charge s LEFT JOIN staged_fate f ON f.row_no = s.row_no
+    WHERE (f.row_no IS NULL OR f.fate = 'claim')
+"""
+
+_CLAIM: Final = (
+    """
+    INSERT INTO attempt (invoice_number, billing_source, charge_id, attempt_no, previous_invoice_number, previous_status,
+        profile, batch_id, line_no, customer_id, billing_number, token, amount, currency, due_date, execute_date, channel,
+        description, network, rule)
+    SELECT s.stem || CASE WHEN coalesce(f.attempt_no, 1) < 10 THEN '0' ELSE '' END
+                  || CAST(coalesce(f.attempt_no, 1) AS VARCHAR(2)),
+        :billing_source, s.charge_id, coalesce(f.attempt_no, 1), f.previous_invoice_number, f.previous_status,
+        :profile, :batch_id, row_number() OVER (ORDER BY s.row_no), s.customer_id, s.billing_number, s.token, s.amount,
+        s.currency, s.due_date, :execute_date, s.channel, s.description, s.network,
+        coalesce(f.reason, 'first')
+    """
+    + _CLAIMABLE
+    + " AND s.currency = :currency AND s.row_no BETWEEN :first AND :last"
+)
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What all batches of a run have in common.
+
+    Attributes:
+        file_name: Names a batch from its business date and sequence number.
+    """
+
+    merchant: str
+    billing_source: str
+    profile: str
+    execute_date: date
+    remote_folder: str
+    layout_digest: str
+    max_rows: int
+    max_total: int
+    file_name: Callable[[date, int], str]
+
+
+Reading = Mapping[str, tuple[int, int]]
+"""What was counted while the view was read, by currency: rows, and their amounts in smallest units (0: unreadable)."""
+
+
+def claim(workspace: Workspace, run: Run, plan: BatchPlan, reading: Reading, now: datetime) -> list[int]:
+    """Decide on every staged row and claim what may go out.
+
+    Returns:
+        The ids of the run's batches; those of the first claim when this run has claimed before.
+
+    Raises:
+        LedgerError: The staged rows are not as many as were read, or the ledger refused a claim.
+    """
+    with workspace.write() as connection:
+        lock(connection, f"claim:{plan.billing_source}")
+        current = find_run(connection, run.run_id, for_update=connection.dialect.name == "postgresql")
+        if current.state is not RunState.OPEN:
+            return batches_of_run(connection, run.run_id)
+        _refuse_lost_rows(connection, reading)
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE staged_charge"))
+        decide_fates(connection, Terms(plan.billing_source, plan.profile, run.business_date, None))
+        reason = _why_not(connection, run)
+        if reason:
+            hold_the_rest(connection, reason)
+        keep = {"run_id": run.run_id}
+        connection.execute(text(dedent(_KEEP_PASSED_OVER)), keep)
+        connection.execute(text(dedent(_KEEP_QUARANTINED)), {**keep, "billing_source": plan.billing_source})
+        batch_ids = [] if reason else list(_claim_batches(connection, run, plan, now))
+        keep_read(connection, run.run_id, reading)
+        advance_run(connection, run.run_id, state=RunState.CLAIMED)
+    return batch_ids
+
+
+def batches_of_run(connection: Connection, run_id: int) -> list[int]:
+    """The ids of the batches that a run made, in order."""
+    return list(connection.scalars(select(batch.c.batch_id).where(batch.c.run_id == run_id).order_by(batch.c.batch_id)))
+
+
+def _refuse_lost_rows(connection: Connection, reading: Reading) -> None:
+    staged = connection.scalar(select(func.count()).select_from(staged_charge))
+    rows = sum(count for count, _ in reading.values())
+    if staged != rows:
+        raise LedgerError(f"{rows} rows were read but {staged} are staged; nothing was claimed. Run it again.")
+
+
+def _why_not(connection: Connection, run: Run) -> str | None:
+    """Why nothing may go out, if so (promise 8: a past date sends no money by accident)."""
+    if run.dry_run:
+        return "dry_run"
+    if not run.past:
+        return None
+    total = int(connection.scalar(text(f"SELECT coalesce(sum(s.amount), 0) {_CLAIMABLE}")) or 0)  # noqa: S608
+    return None if total and total == run.send_past_total else "past_date"
+
+
+def _claim_batches(connection: Connection, run: Run, plan: BatchPlan, now: datetime) -> Iterator[int]:
+    currencies = connection.scalars(text(f"SELECT DISTINCT s.currency {_CLAIMABLE} ORDER BY 1")).all()  # noqa: S608
+    sequence = _last_sequence(connection, plan.profile, run.business_date)
+    for currency in currencies:
+        for part in list(_parts(connection, currency, plan)):
+            sequence += 1
+            yield _claim_batch(connection, run, plan, currency, part, sequence, now)
+
+
+def _parts(connection: Connection, currency: str, plan: BatchPlan) -> Iterator[Part]:
+    statement = text(f"SELECT s.row_no, s.amount {_CLAIMABLE} AND s.currency = :currency ORDER BY s.row_no")  # noqa: S608
+    rows = connection.execute(statement, {"currency": currency}, execution_options={"yield_per": 50_000})
+    return split(((row.row_no, row.amount) for row in rows), plan.max_rows, plan.max_total)
+
+
+def _last_sequence(connection: Connection, profile: str, business_date: date) -> int:
+    where = (batch.c.profile == profile, batch.c.business_date == business_date)
+    return connection.scalar(select(func.coalesce(func.max(batch.c.sequence), 0)).where(*where)) or 0
+
+
+def _claim_batch(
+    connection: Connection, run: Run, plan: BatchPlan, currency: str, part: Part, sequence: int, now: datetime
+) -> int:
+    values = {
+        "profile": plan.profile,
+        "billing_source": plan.billing_source,
+        "run_id": run.run_id,
+        "merchant": plan.merchant,
+        "business_date": run.business_date,
+        "sequence": sequence,
+        "execute_date": plan.execute_date,
+        "currency": currency,
+        "file_name": plan.file_name(run.business_date, sequence),
+        "remote_folder": plan.remote_folder,
+        "layout_digest": plan.layout_digest,
+        "line_count": part.count,
+        "total_amount": part.total,
+        "state": BatchState.CLAIMED,
+        "created_at": now,
+    }
+    inserted = connection.execute(insert(batch).values(values)).inserted_primary_key
+    batch_id = int(inserted[0]) if inserted else 0
+    terms = {
+        "billing_source": plan.billing_source,
+        "profile": plan.profile,
+        "batch_id": batch_id,
+        "execute_date": plan.execute_date,
+        "currency": currency,
+        "first": part.first,
+        "last": part.last,
+    }
+    claimed = connection.execute(text(dedent(_CLAIM)).bindparams(bindparam("execute_date", type_=Date)), terms).rowcount
+    if claimed != part.count:
+        raise LedgerError(
+            f"{part.count} charges were to be claimed but {claimed} were; nothing was claimed. Run it again."
+        )
+    details = {"count": part.count, "total": part.total, "file_name": values["file_name"]}
+    add_event(connection, batch_id, BatchState.CLAIMED, at=now, run_id=run.run_id, actor="submit", details=details)
+    return batch_id

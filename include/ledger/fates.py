@@ -1,0 +1,136 @@
+"""What becomes of each row of a run that does not simply turn into a first attempt.
+
+One statement per rule, in order of precedence; the first that names a row decides (`ON CONFLICT DO NOTHING`). Rows that
+no statement names become first attempts. Everything is set-based: on an ordinary day few rows are named at all.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from textwrap import dedent
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+_INSERT: Final = "INSERT INTO staged_fate (row_no, fate, reason"
+
+_REPEATED: Final = """
+    WITH several AS (
+        SELECT charge_id, min(row_no) AS first_row,
+               count(DISTINCT coalesce(customer_id, '') || '|' || coalesce(billing_number, '') || '|' ||
+                     coalesce(token, '') || '|' || CAST(amount AS VARCHAR(30)) || '|' || coalesce(currency, '') || '|' ||
+                     coalesce(CAST(due_date AS VARCHAR(10)), '') || '|' || coalesce(channel, '') || '|' ||
+                     coalesce(description, '') || '|' || coalesce(network, '') || '|' ||
+                     coalesce(CAST(attempt_no AS VARCHAR(10)), '') || '|' || coalesce(reasons, '')) AS forms
+        FROM staged_charge WHERE charge_id IS NOT NULL
+        GROUP BY charge_id HAVING count(*) > 1
+    )
+    {insert}) SELECT s.row_no, 'quarantine', CASE WHEN d.forms = 1 THEN 'row:repeated' ELSE 'row:conflicting' END
+    FROM staged_charge s JOIN several d ON d.charge_id = s.charge_id
+    WHERE d.forms > 1 OR s.row_no > d.first_row
+"""
+# Identical rows: the first goes on. Differing rows with one charge id: nobody can say which is right, all are kept out.
+
+_HISTORY: Final = """
+    CREATE TEMPORARY TABLE staged_history AS
+    SELECT s.row_no, a.invoice_number, a.attempt_no,
+           CASE WHEN a.amount = s.amount AND a.due_date = s.due_date AND a.customer_id = s.customer_id
+                     AND a.currency = s.currency THEN 1 ELSE 0 END AS same,
+           coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = a.invoice_number), 0) AS strength
+    FROM staged_charge s JOIN attempt a ON a.billing_source = :billing_source AND a.charge_id = s.charge_id
+"""
+# Every attempt of every listed charge, with its strongest outcome (0: none yet); see include.domain.states.STRENGTH.
+
+_LAST: Final = """
+    CREATE TEMPORARY TABLE staged_last AS
+    SELECT row_no, invoice_number, attempt_no, strength
+    FROM (SELECT h.*, row_number() OVER (PARTITION BY row_no ORDER BY attempt_no DESC) AS back FROM staged_history h) n
+    WHERE back = 1
+"""
+
+_SETTLED: Final = """
+    {insert}) SELECT row_no, CASE WHEN max(same) = 1 THEN 'settled' ELSE 'quarantine' END,
+           CASE WHEN max(same) = 1 THEN 'paid' ELSE 'row:changed_after_settled' END
+    FROM staged_history WHERE strength >= 4 GROUP BY row_no
+"""
+
+_IN_FLIGHT: Final = """
+    {insert}) SELECT row_no, 'in_flight', CASE strength WHEN 0 THEN 'awaiting' ELSE 'unknown' END
+    FROM staged_last WHERE strength IN (0, 1)
+"""
+
+_INVALID: Final = """
+    {insert}) SELECT row_no, 'quarantine', 'invalid' FROM staged_charge WHERE reasons IS NOT NULL
+"""
+
+_HELD: Final = """
+    {insert}) SELECT s.row_no, 'held', h.scope || '_hold' FROM staged_charge s JOIN hold h
+        ON h.billing_source = :billing_source AND h.released_at IS NULL
+       AND ((h.scope = 'charge' AND h.subject = s.charge_id) OR (h.scope = 'customer' AND h.subject = s.customer_id)
+            OR (h.scope = 'profile' AND h.subject = :profile))
+    WHERE s.row_no > 0
+"""
+
+_LATE: Final = """
+    {insert}) SELECT row_no, 'held', 'late' FROM staged_charge WHERE late
+"""
+
+_MERCHANT_KNOWS_MORE: Final = """
+    {insert}) SELECT s.row_no, 'held', 'attempt_no_ahead' FROM staged_charge s
+    LEFT JOIN staged_last l ON l.row_no = s.row_no
+    WHERE s.attempt_no > coalesce(l.attempt_no, 0) + 1
+"""
+
+_AGAIN: Final = """
+    {insert}, attempt_no, previous_invoice_number, previous_status)
+    SELECT l.row_no, 'claim', CASE l.strength WHEN 2 THEN 'after_withdrawal' ELSE 'merchant_asked' END,
+           l.attempt_no + 1, l.invoice_number, CASE l.strength WHEN 2 THEN 'withdrawn' ELSE 'declined' END
+    FROM staged_last l JOIN staged_charge s ON s.row_no = l.row_no
+    WHERE l.attempt_no < 99 AND (l.strength = 2 OR (l.strength = 3 AND s.attempt_no = l.attempt_no + 1))
+"""
+
+_DECLINED: Final = """
+    {insert}) SELECT row_no, 'deferred', 'declined' FROM staged_last WHERE strength IN (2, 3)
+"""
+
+_NOT_SENDING: Final = """
+    INSERT INTO staged_fate (row_no, fate, reason)
+    SELECT s.row_no, 'held', :reason FROM staged_charge s
+    WHERE NOT EXISTS (SELECT 1 FROM staged_fate f WHERE f.row_no = s.row_no)
+"""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Whose charges are looked at, and whether anything may go out.
+
+    Attributes:
+        not_sending: Why nothing may go out ("dry_run", "past_date"), or None.
+    """
+
+    billing_source: str
+    profile: str
+    business_date: date
+    not_sending: str | None
+
+
+def decide_fates(connection: Connection, terms: Terms) -> None:
+    """Fill `staged_fate` from `staged_charge` and the ledger; with the ledger's claims locked by the caller."""
+    subject = {"billing_source": terms.billing_source, "profile": terms.profile}
+    _run(connection, _REPEATED)
+    connection.execute(text(dedent(_HISTORY)), subject)
+    connection.execute(text(dedent(_LAST)))
+    for statement in (_SETTLED, _IN_FLIGHT, _INVALID, _HELD, _LATE, _MERCHANT_KNOWS_MORE, _AGAIN, _DECLINED):
+        _run(connection, statement, subject if ":billing_source" in statement else {})
+    connection.execute(text("DROP TABLE staged_last"))
+    connection.execute(text("DROP TABLE staged_history"))
+
+
+def hold_the_rest(connection: Connection, reason: str) -> None:
+    """Nothing goes out: what would have become an attempt is held, for that reason."""
+    connection.execute(text("DELETE FROM staged_fate WHERE fate = 'claim'"))
+    connection.execute(text(dedent(_NOT_SENDING)), {"reason": reason})
+
+
+def _run(connection: Connection, statement: str, parameters: dict[str, str] | None = None) -> None:
+    sql = dedent(statement).format(insert=_INSERT).strip()
+    connection.execute(text(f"{sql} ON CONFLICT (row_no) DO NOTHING"), parameters or {})

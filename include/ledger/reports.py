@@ -1,0 +1,128 @@
+"""DOKU's reports in the ledger: which were seen, fetched, taken in, and how far they came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from include.domain.errors import LedgerError
+from include.domain.states import ReportState
+from include.ledger.tables import report_file, report_sighting
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A report as DOKU's server lists it.
+
+    Attributes:
+        size: Bytes.
+        modified: The server's modification time, seconds since 1970.
+    """
+
+    folder: str
+    file_name: str
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was fetched. `content_digest` is the SHA-256 of its bytes as they came, in hex."""
+
+    report_id: int
+    profile: str
+    file_name: str
+    content_digest: str
+    size: int
+    artefact: str
+    state: ReportState
+    line_count: int | None
+    total_amount: int | None
+    refused_reason: str | None
+
+
+def is_known(connection: Connection, profile: str, seen: Sighting) -> bool:
+    """Whether a listed file was fetched before: same folder, name, size and time."""
+    sighting = report_sighting.c
+    where = (
+        sighting.profile == profile,
+        sighting.folder == seen.folder,
+        sighting.file_name == seen.file_name,
+        sighting.size == seen.size,
+        sighting.modified == seen.modified,
+    )
+    return connection.execute(select(sighting.report_id).where(*where)).first() is not None
+
+
+def record_report(
+    connection: Connection, profile: str, seen: Sighting, *, digest: str, artefact: str, at: datetime
+) -> tuple[int, bool]:
+    """Note a fetched report; one whose content was fetched before stays the one it was.
+
+    Returns:
+        Its id, and whether its content is new.
+    """
+    insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    values = {
+        "profile": profile,
+        "file_name": seen.file_name,
+        "content_digest": digest,
+        "size": seen.size,
+        "artefact": artefact,
+        "state": ReportState.FETCHED,
+        "fetched_at": at,
+    }
+    new = connection.execute(insert_for(report_file).values(values).on_conflict_do_nothing()).rowcount == 1
+    where = (report_file.c.profile == profile, report_file.c.content_digest == digest)
+    report_id = connection.execute(select(report_file.c.report_id).where(*where)).scalar_one()
+    sighting = {
+        "profile": profile,
+        "folder": seen.folder,
+        "file_name": seen.file_name,
+        "size": seen.size,
+        "modified": seen.modified,
+        "report_id": report_id,
+        "seen_at": at,
+    }
+    connection.execute(insert_for(report_sighting).values(sighting).on_conflict_do_nothing())
+    return report_id, new
+
+
+def find_report(connection: Connection, report_id: int, *, for_update: bool = False) -> Report:
+    """The report of that id. LedgerError when there is none."""
+    statement = select(report_file).where(report_file.c.report_id == report_id)
+    if for_update and connection.dialect.name == "postgresql":
+        statement = statement.with_for_update()
+    found = connection.execute(statement).one_or_none()
+    if found is None:
+        raise LedgerError(f"The ledger knows no report {report_id}.")
+    return _report(found)
+
+
+def reports_in(connection: Connection, profile: str, *states: ReportState) -> list[Report]:
+    """A profile's reports in some states, oldest first."""
+    where = (report_file.c.profile == profile, report_file.c.state.in_(states))
+    return [
+        _report(row) for row in connection.execute(select(report_file).where(*where).order_by(report_file.c.report_id))
+    ]
+
+
+def advance_report(connection: Connection, report_id: int, state: ReportState, **columns: object) -> None:
+    """Move a report to a state and set columns with it."""
+    where = report_file.c.report_id == report_id
+    connection.execute(update(report_file).where(where).values(state=state, **columns))
+
+
+def sightings_of(connection: Connection, report_id: int) -> Sequence[Sighting]:
+    """Under which names a report's content was listed."""
+    sighting = report_sighting.c
+    statement = select(sighting.folder, sighting.file_name, sighting.size, sighting.modified)
+    rows = connection.execute(statement.where(sighting.report_id == report_id).order_by(sighting.file_name))
+    return [Sighting(*row) for row in rows]
+
+
+def _report(row: Row[tuple[object, ...]]) -> Report:
+    values = {name: row._mapping[name] for name in Report.__dataclass_fields__}
+    return Report(**{**values, "state": ReportState(values["state"])})

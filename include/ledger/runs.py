@@ -1,0 +1,104 @@
+"""Runs: what was asked for, for which business date, and how far it came."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from include.domain.errors import LedgerError
+from include.domain.states import RunKind, RunState
+from include.ledger.store import Ledger
+from include.ledger.tables import run
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a flow.
+
+    Attributes:
+        run_id: The ledger's own id.
+        business_date: Fixed when the run was first opened; clearing a task days later keeps it.
+        dry_run: Decide and report, send nothing.
+        past: The business date was already over when the run was opened: it sends nothing unless `send_past_total`
+            names exactly what would go out.
+        send_past_total: Smallest units, or None.
+    """
+
+    run_id: int
+    kind: RunKind
+    profile: str
+    external_id: str
+    business_date: date
+    opened_at: datetime
+    dry_run: bool
+    past: bool
+    send_past_total: int | None
+    state: RunState
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is asked to do; see `Run`."""
+
+    kind: RunKind
+    profile: str
+    external_id: str
+    business_date: date
+    today: date
+    dry_run: bool = False
+    send_past_total: int | None = None
+
+
+def open_run(ledger: Ledger, request: RunRequest, now: datetime) -> Run:
+    """Open a run, or find it opened before: its business date and its terms stay as they were the first time."""
+    values = {
+        "kind": request.kind,
+        "profile": request.profile,
+        "external_id": request.external_id,
+        "business_date": request.business_date,
+        "opened_at": now,
+        "dry_run": request.dry_run,
+        "past": request.business_date < request.today,
+        "send_past_total": request.send_past_total,
+        "state": RunState.OPEN,
+    }
+    with ledger.write() as connection:
+        insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(insert_for(run).values(values).on_conflict_do_nothing())
+        return _one(connection, request.kind, request.profile, request.external_id)
+
+
+def find_run(connection: Connection, run_id: int, *, for_update: bool = False) -> Run:
+    """The run of that id; optionally locked until the transaction ends. LedgerError when there is none."""
+    statement = select(run).where(run.c.run_id == run_id)
+    found = connection.execute(statement.with_for_update() if for_update else statement).one_or_none()
+    if found is None:
+        raise LedgerError(f"The ledger knows no run {run_id}. Start the run again from its first task.")
+    return _run(found)
+
+
+def advance_run(connection: Connection, run_id: int, **values: object) -> None:
+    """Set columns of a run."""
+    connection.execute(update(run).where(run.c.run_id == run_id).values(**values))
+
+
+def _one(connection: Connection, kind: RunKind, profile: str, external_id: str) -> Run:
+    where = (run.c.kind == kind, run.c.profile == profile, run.c.external_id == external_id)
+    return _run(connection.execute(select(run).where(*where)).one())
+
+
+def _run(row: Row[tuple[object, ...]]) -> Run:
+    found = row._mapping
+    return Run(
+        run_id=found["run_id"],
+        kind=RunKind(found["kind"]),
+        profile=found["profile"],
+        external_id=found["external_id"],
+        business_date=found["business_date"],
+        opened_at=found["opened_at"],
+        dry_run=found["dry_run"],
+        past=found["past"],
+        send_past_total=found["send_past_total"],
+        state=RunState(found["state"]),
+    )

@@ -1,0 +1,73 @@
+"""What the merchant's `doku_charge_outcomes` has to be told."""
+
+from collections.abc import Iterator, Mapping
+from textwrap import dedent
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from include.ledger.store import Ledger
+
+_COLUMNS: Final = """
+    a.billing_source, a.profile, a.charge_id, a.attempt_no, a.invoice_number, a.amount, a.currency, a.execute_date,
+    b.file_name AS batch_name
+"""
+
+_CLAIMS: Final = f"""
+    SELECT {_COLUMNS}, 'in_flight' AS status, NULL AS response_code, NULL AS response_message, NULL AS approval_code,
+           NULL AS decided_at, a.line_no AS position
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
+    WHERE a.batch_id = :id AND a.line_no > :after ORDER BY a.line_no LIMIT :rows
+"""  # noqa: S608 - no value of anybody's is put in
+
+# The strongest of an attempt's outcomes is the one it has.
+_STRONGEST: Final = """
+    NOT EXISTS (SELECT 1 FROM outcome s WHERE s.invoice_number = o.invoice_number AND s.strength > o.strength)
+"""
+
+_REPORTED: Final = f"""
+    SELECT {_COLUMNS}, o.status, o.response_code, o.response_message, o.approval_code, o.decided_at,
+           l.line_no AS position
+    FROM report_line l
+    JOIN attempt a ON a.invoice_number = l.invoice_number
+    JOIN batch b ON b.batch_id = a.batch_id
+    JOIN outcome o ON o.invoice_number = l.invoice_number
+    WHERE l.report_id = :id AND l.line_no > :after AND l.line_class IN ('answer', 'conflict', 'amount_differs')
+      AND {_STRONGEST} ORDER BY l.line_no LIMIT :rows
+"""  # noqa: S608
+
+_WITHDRAWN: Final = f"""
+    SELECT {_COLUMNS}, o.status, o.response_code, o.proof AS response_message, o.approval_code, o.decided_at,
+           a.line_no AS position
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number
+    WHERE a.batch_id = :id AND a.line_no > :after AND {_STRONGEST} ORDER BY a.line_no LIMIT :rows
+"""  # noqa: S608
+
+
+def claims_of_batch(ledger: Ledger, batch_id: int) -> Iterator[Mapping[str, Any]]:
+    """The claims of a batch, as rows for the billing database (amounts in smallest units)."""
+    return _pages(ledger, _CLAIMS, batch_id)
+
+
+def outcomes_of_report(ledger: Ledger, report_id: int) -> Iterator[Mapping[str, Any]]:
+    """The outcome, as it is now, of each attempt that a report speaks of."""
+    return _pages(ledger, _REPORTED, report_id)
+
+
+def outcomes_of_batch(ledger: Ledger, batch_id: int) -> Iterator[Mapping[str, Any]]:
+    """The outcome of each attempt of a batch that has one."""
+    return _pages(ledger, _WITHDRAWN, batch_id)
+
+
+def _pages(ledger: Ledger, statement: str, key: int, rows: int = 10_000) -> Iterator[Mapping[str, Any]]:
+    """Page by page, so that no read stays open while the billing database is written."""
+    after = 0
+    while True:
+        with ledger.read() as connection:
+            page = (
+                connection.execute(text(dedent(statement)), {"id": key, "after": after, "rows": rows}).mappings().all()
+            )
+        if not page:
+            return
+        yield from page
+        after = page[-1]["position"]
