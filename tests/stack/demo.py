@@ -123,13 +123,11 @@ def scene_at(
     """A scene on embedded databases, beside a simulator."""
     return Scene(
         root=root,
-        profile=profile,
+        merchant=profile,
         business_date=business_date,
         billing=Database.sqlite(root / "billing.sqlite"),
         ledger=Database.sqlite(root / "ledger.sqlite"),
-        sftp=doku.airflow_connection(),
-        doku_public_key=doku.doku_public_key,
-        merchant_private_key=doku.merchant_private_key,
+        remote=doku.remote,
         changes=changes,
     )
 
@@ -148,7 +146,7 @@ def _report(scene: Scene, books: Mapping[str, Any], progress: Progress) -> int:
         table(books),
         "",
         f"Our copies of files and reports   {scene.artefacts}",
-        f"What DOKU's server holds          {scene.root / 'doku' / 'sftp'}",
+        f"What DOKU's server holds          {scene.remote.files}",
         f"Billing database                  {scene.root / 'billing.sqlite'}",
         f"Ledger                            {scene.root / 'ledger.sqlite'}",
         f"These figures as JSON             {scene.root / 'summary.json'}",

@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.stack.airflow import PROJECT
 from tests.stack.databases import Database
+from tests.stack.remote import Remote
 from tests.stack.toml import changed, dumps
 
 SHIPPED_PROFILES = PROJECT / "include" / "config" / "profiles"
@@ -40,26 +41,29 @@ class Scene:
     """One merchant.
 
     Attributes:
-        root: An absolute folder for everything that is made.
-        profile: Name of a shipped profile, and of its merchant in `tests.merchants`.
+        root: An absolute folder for everything that is made; several scenes may share it, and so one Airflow.
+        merchant: Name of a shipped profile, and of its merchant in `tests.merchants`.
         business_date: The day that is worked for.
         billing: The merchant's billing database.
         ledger: Our own database.
-        sftp: Airflow's JSON form of the connection to DOKU's server.
-        doku_public_key: PEM file with which batch files are sealed.
-        merchant_private_key: PEM file with which reports are opened.
+        remote: DOKU's end.
         changes: Laid over the shipped profile: `{"limits": {"max_rows_per_batch": 500}}`; None removes a key.
+        name: The profile's name here, when it is not the shipped one's; its connections are then called after it.
     """
 
     root: Path
-    profile: str
+    merchant: str
     business_date: date
     billing: Database
     ledger: Database
-    sftp: Mapping[str, Any]
-    doku_public_key: Path
-    merchant_private_key: Path
+    remote: Remote
     changes: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def profile(self) -> str:
+        """The profile's name, which is part of the DAG ids."""
+        return self.name or self.merchant
 
     @property
     def profiles(self) -> Path:
@@ -73,7 +77,7 @@ class Scene:
 
     def seed_billing(self, charges: int, seed: int = 7) -> Any:
         """Fill the billing database with about `charges` charges, some of them bad in every way that happens."""
-        merchant = importlib.import_module(f"tests.merchants.{self.profile}")
+        merchant = importlib.import_module(f"tests.merchants.{self.merchant}")
         engine = self.billing.engine()
         try:
             return merchant.seed(engine, charges=charges, business_date=self.business_date, seed=seed)
@@ -82,21 +86,23 @@ class Scene:
 
     def write_profile(self) -> Path:
         """Write the changed profile with its keys beside it; the file."""
-        keys = self.profiles / "keys"
+        keys = self.profiles / "keys" / self.profile
         keys.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.doku_public_key, keys / "doku_public.pem")
-        shutil.copyfile(self.merchant_private_key, keys / "merchant_private.pem")
+        shutil.copyfile(self.remote.doku_public_key, keys / "doku_public.pem")
+        shutil.copyfile(self.remote.merchant_private_key, keys / "merchant_private.pem")
         (keys / "merchant_private.pem").chmod(0o600)
-        shipped = tomllib.loads((SHIPPED_PROFILES / f"{self.profile}.toml").read_text(encoding="utf-8"))
+        profile = tomllib.loads((SHIPPED_PROFILES / f"{self.merchant}.toml").read_text(encoding="utf-8"))
+        for changes in (self._keys(), self._folders(profile), self._identity(profile), self.changes):
+            profile = changed(profile, changes)
         file = self.profiles / f"{self.profile}.toml"
-        file.write_text(dumps(changed(changed(shipped, self._keys()), self.changes)), encoding="utf-8")
+        file.write_text(dumps(profile), encoding="utf-8")
         return file
 
     def environment(self) -> dict[str, str]:
         """The environment of this deployment: connections, profiles, artefacts."""
         profile = tomllib.loads((self.profiles / f"{self.profile}.toml").read_text(encoding="utf-8"))
         names = {"ledger": "doku_ledger", **profile["connections"]}
-        values = {"billing": self.billing.connection, "ledger": self.ledger.connection, "sftp": self.sftp}
+        values = {"billing": self.billing.connection, "ledger": self.ledger.connection, "sftp": self.remote.sftp}
         return {
             "DOKU_PROFILES_DIR": str(self.profiles),
             "DOKU_ARTEFACTS": self.artefacts.as_uri(),
@@ -127,11 +133,35 @@ class Scene:
         """The part of the profile that names the keys, valid around the business date."""
         year = timedelta(days=365)
         public = {
-            "file": "keys/doku_public.pem", "valid_from": self.business_date - year,
+            "file": f"keys/{self.profile}/doku_public.pem",
+            "valid_from": self.business_date - year,
             "valid_until": self.business_date + year,
-        }  # fmt: skip
+        }
         return {
             "connections": {"report_key": None},
             "batch": {"public_keys": [public]},
-            "report": {"private_key_file": "keys/merchant_private.pem"},
+            "report": {"private_key_file": f"keys/{self.profile}/merchant_private.pem"},
+        }
+
+    def _folders(self, shipped: Mapping[str, Any]) -> dict[str, Any]:
+        """The remote folders as this server shows them."""
+        if not self.remote.prefix:
+            return {}
+        batch, report = shipped.get("batch", {}), shipped.get("report", {})
+        folders = {name: batch[name] for name in ("archive_folder", "temporary_folder") if name in batch}
+        folders["folder"] = batch.get("folder", "/inbound")
+        return {
+            "batch": {name: self.remote.prefix + folder for name, folder in folders.items()},
+            "report": {"folder": self.remote.prefix + report.get("folder", "/outbound")},
+        }
+
+    def _identity(self, shipped: Mapping[str, Any]) -> dict[str, Any]:
+        """A name, a billing source and connections of its own, unless it is the shipped profile itself."""
+        if self.profile == self.merchant:
+            return {}
+        roles = [role for role in {"ledger": "", **shipped["connections"]} if role != "report_key"]
+        return {
+            "name": self.profile,
+            "billing_source": self.profile,
+            "connections": {role: f"{self.profile}_{role}" for role in roles},
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.services.processes import Started, start, wait_until
 from tests.stack.airflow import PROJECT
+from tests.stack.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,10 @@ class RunningSimulator:
     facts: dict[str, Any]
     root: Path
 
-    def airflow_connection(self) -> dict[str, Any]:
-        """Airflow's JSON form of an SFTP connection, with the host key pinned."""
-        extra = {"host_key": self.facts["host_key"], "compress": False, "look_for_keys": False, "allow_agent": False}
-        return {
-            "conn_type": "sftp", "host": self.facts["host"], "port": self.facts["port"],
-            "login": self.facts["user"], "password": self.facts["password"], "extra": extra,
-        }  # fmt: skip
-
     @property
-    def doku_public_key(self) -> Path:
-        """PEM file with which batch files are sealed."""
-        return Path(self.facts["doku_public_key"])
-
-    @property
-    def merchant_private_key(self) -> Path:
-        """PEM file with which the merchant opens reports."""
-        return Path(self.facts["merchant_private_key"])
+    def remote(self) -> Remote:
+        """What a merchant knows of it."""
+        return Remote.simulator(self.facts)
 
 
 def start_simulator(root: Path, *arguments: str, outlives_us: bool = False) -> RunningSimulator:

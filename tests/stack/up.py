@@ -79,7 +79,7 @@ def _welcome(scene: Scene, airflow: AirflowStack, sftp_port: int) -> str:
     profile, day = scene.profile, scene.business_date
     return f"""
 Airflow      {airflow.url}   login {airflow.user} / {airflow.password}
-Simulator    SFTP on 127.0.0.1:{sftp_port}; its folders lie in {scene.root / "doku" / "sftp"}
+Simulator    SFTP on 127.0.0.1:{sftp_port}; its folders lie in {scene.remote.files}
 Databases    {scene.root / "billing.sqlite"}
              {scene.root / "ledger.sqlite"}
 
