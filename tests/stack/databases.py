@@ -1,7 +1,9 @@
 """The databases of a merchant, on whichever server: what SQLAlchemy and what Airflow call them."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,3 +53,26 @@ class Database:
     def engine(self) -> sa.Engine:
         """An engine that keeps no connection open."""
         return sa.create_engine(self.url, poolclass=sa.NullPool, hide_parameters=True)
+
+
+def seeded(database: Database, merchant: str, charges: int, on: date, seed: int = 7) -> Database:
+    """The same database, now with a merchant's tables and about so many charges for a day, some of them bad."""
+    module = importlib.import_module(f"tests.merchants.{merchant}")
+    engine = database.engine()
+    try:
+        module.seed(engine, charges=charges, business_date=on, seed=seed)
+    finally:
+        engine.dispose()
+    return database
+
+
+def upgraded(database: Database) -> Database:
+    """The same database, now a ledger at head of the sandbox environment."""
+    from include.ledger.schema import upgrade
+
+    engine = database.engine()
+    try:
+        upgrade(engine, "sandbox", datetime.now(UTC))
+    finally:
+        engine.dispose()
+    return database

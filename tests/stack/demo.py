@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from tests.services.processes import Started
 from tests.stack.airflow import PROJECT, AirflowStack, recorded, stop_all, write_record
 from tests.stack.books import balances_that_fail, table
-from tests.stack.databases import Database
+from tests.stack.databases import Database, seeded
 from tests.stack.progress import Progress, RunFollower
 from tests.stack.scene import QUICK, Scene
 from tests.stack.simulator import RunningSimulator, simulator
@@ -110,7 +110,7 @@ def _set_up(root: Path, profile: str, doku: RunningSimulator, progress: Progress
     today = datetime.now(ZoneInfo("Asia/Jakarta")).date()
     scene = scene_at(root, profile, today, doku, QUICK)
     with progress.step(f"Seeding the billing database of {profile} with {_CHARGES:,} charges"):
-        scene.seed_billing(_CHARGES)
+        seeded(scene.billing, profile, _CHARGES, today)
     with progress.step("Creating the ledger"):
         scene.write_profile()
         scene.upgrade_ledger()

@@ -3,7 +3,6 @@
 The same for the demo, for `make up` and for tests of whole runs; only the servers and the settings differ.
 """
 
-import importlib
 import json
 import os
 import shutil
@@ -74,15 +73,6 @@ class Scene:
     def artefacts(self) -> Path:
         """Where batch files and reports are kept on the merchant's side."""
         return self.root / "artefacts"
-
-    def seed_billing(self, charges: int, seed: int = 7) -> Any:
-        """Fill the billing database with about `charges` charges, some of them bad in every way that happens."""
-        merchant = importlib.import_module(f"tests.merchants.{self.merchant}")
-        engine = self.billing.engine()
-        try:
-            return merchant.seed(engine, charges=charges, business_date=self.business_date, seed=seed)
-        finally:
-            engine.dispose()
 
     def write_profile(self) -> Path:
         """Write the changed profile with its keys beside it; the file."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from tests.services.processes import Started
 from tests.stack.airflow import PROJECT, AirflowStack, recorded, stop_all, write_record
+from tests.stack.databases import seeded
 from tests.stack.demo import scene_at
 from tests.stack.progress import Progress
 from tests.stack.scene import QUICK, Scene
@@ -38,7 +39,7 @@ def up(profile: str, root: Path = ROOT) -> int:
         scene = scene_at(root, profile, today, doku, QUICK)
         if not (root / "billing.sqlite").exists():
             progress.say(f"Seeding the billing database of {profile} with {_CHARGES:,} charges")
-            scene.seed_billing(_CHARGES)
+            seeded(scene.billing, profile, _CHARGES, today)
         scene.write_profile()
         scene.upgrade_ledger()
         airflow = AirflowStack(root / "airflow", env=scene.environment(), outlives_us=True, say=progress.say)
