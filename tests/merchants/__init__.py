@@ -1,0 +1,1 @@
+"""Merchants to try the package with: their billing databases, filled with invented customers and charges."""
