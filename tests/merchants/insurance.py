@@ -147,7 +147,7 @@ class _Maker:
 
     def charges(self, count: int, bad_share: float, seeded: Seeded) -> Iterator[_Charge]:
         """Make `count` charges and note in `seeded` what they are."""
-        bad = self._bad_ones(count, bad_share)
+        bad = self._pick(count, bad_share)
         for number in range(1, count + 1):
             charge = self._charge(number)
             if way := bad.get(number):
@@ -161,7 +161,7 @@ class _Maker:
             seeded.late += rows * (isinstance(due, str) and _is_iso(due) and due < self._days(-365))
             yield charge
 
-    def _bad_ones(self, count: int, share: float) -> dict[int, str]:
+    def _pick(self, count: int, share: float) -> dict[int, str]:
         ways = sorted(self._ways)
         wanted = min(count, max(round(count * share), len(ways) if share else 0))
         numbers = self._chance.sample(range(1, count + 1), wanted)
