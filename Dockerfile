@@ -1,0 +1,28 @@
+# Two images: `production` holds the package and what it needs; `playground` adds the tests' simulator and example data.
+
+FROM python:3.12-slim-bookworm AS production
+ENV AIRFLOW_HOME=/opt/airflow \
+    PYTHONPATH=/opt/airflow \
+    PYTHONUNBUFFERED=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    TZ=UTC
+WORKDIR /opt/airflow
+RUN useradd --uid 50000 --gid 0 --home-dir /opt/airflow --no-create-home airflow \
+    && mkdir -p /opt/airflow/logs /state \
+    && chown -R 50000:0 /opt/airflow /state
+# The lock first: the layer with the dependencies changes only with it.
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY include ./include
+COPY plugins ./plugins
+COPY dags ./dags
+USER 50000:0
+ENTRYPOINT ["python", "-m"]
+CMD ["airflow", "version"]
+
+FROM production AS playground
+USER 0
+COPY requirements-dev.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-dev.txt
+COPY tests ./tests
+USER 50000:0
