@@ -1,0 +1,219 @@
+"""The simulator as one object: start, tell it how to behave, look at what it did, stop."""
+
+import fcntl
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from tests.doku_simulator.behaviour import Behaviour, Director, Fault
+from tests.doku_simulator.books import Books
+from tests.doku_simulator.config import SimulatorConfig
+from tests.doku_simulator.intake import Intake
+from tests.doku_simulator.journal import Journal
+from tests.doku_simulator.keys import KeyRing
+from tests.doku_simulator.processor import FileResult, Processor
+from tests.doku_simulator.sftp import OperationLog, SftpService
+
+
+class AlreadyRunningError(RuntimeError):
+    """Another simulator works in the same folder."""
+
+
+class Simulator:
+    """DOKU's end of Account Billing over SFTP.
+
+    Use as a context manager. With `auto=False` nothing happens to files until `process_once` is called.
+    """
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self.config = config
+        self.keys = KeyRing(config.root / "keys", config.key_bits)
+        self.error: BaseException | None = None
+        self._sftp: SftpService | None = None
+        self._worker: threading.Thread | None = None
+        self._ending = threading.Event()
+        self._started = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Open the folder, listen, and look for files if `auto`.
+
+        Raises:
+            AlreadyRunningError: Another simulator has the folder.
+        """
+        config = self.config
+        config.root.mkdir(parents=True, exist_ok=True)
+        self._claim_folder()
+        self.keys.create()
+        folders = [config.inbound, config.outbound, *([config.archive] if config.archive else []), *config.folders]
+        for folder in folders:
+            config.local(folder).mkdir(parents=True, exist_ok=True)
+        self._books = Books(config.root)
+        self._fired = Journal(config.root / "faults.jsonl")
+        self.director = Director(config.root / "control.json", self._fired)
+        self._log = OperationLog(config.log or config.root / "operations.jsonl", config.clock)
+        intake = Intake(config.local(config.inbound), config.root / "state" / "spool", config.pattern, self._is_open)
+        self._processor = Processor(config, self.keys, self._books, self.director, intake)
+        if config.sftp:
+            self._sftp = SftpService(config, self.keys, self.director, self._log, intake.take)
+            self._sftp.start()
+            self._sftp.tick()
+        self._started = True
+        if config.auto:
+            self._worker = threading.Thread(target=self._work, name="doku-simulator", daemon=True)
+            self._worker.start()
+
+    def stop(self) -> None:
+        """Stop listening and working; all state stays in the folder."""
+        self._ending.set()
+        if self._worker:
+            self._worker.join(60)
+        if self._sftp:
+            self._sftp.stop()
+        if self._started:
+            self._started = False
+            self._books.close()
+            self._fired.close()
+            self._log.close()
+        self._lock_file.close()
+
+    def _claim_folder(self) -> None:
+        path = self.config.root / "state" / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock_file = path.open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock_file.close()
+            raise AlreadyRunningError(f"another simulator works in {self.config.root}") from None
+
+    def _is_open(self, path: Path) -> bool:
+        return self._sftp is not None and self._sftp.is_open(path)
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._processor.process(self.config.process_after)
+            except BaseException as error:  # noqa: BLE001 - kept for the owner: a thread has nobody to tell
+                self.error = error
+                return
+            if self._sftp:
+                self._sftp.tick()
+            self._ending.wait(self.config.poll)
+
+    # --- for tests and people --------------------
+
+    def process_once(self) -> list[FileResult]:
+        """Process now whatever matches and is not being written, without waiting; put out reports that are due."""
+        if self._sftp:
+            self._sftp.tick()
+        return self._processor.process(0.0)
+
+    def release_reports(self) -> list[str]:
+        """Put out all reports that wait for their time, however late; their names."""
+        return self._processor.publish(float("inf"))
+
+    def behave(self, behaviour: Behaviour | None = None, *, faults: Iterable[Fault | str] = ()) -> None:
+        """Set the behaviour from now on (it stands in `control.json`); without arguments an ordinary day."""
+        behaviour = behaviour or Behaviour(
+            faults=tuple(Fault(fault) if isinstance(fault, str) else fault for fault in faults)
+        )
+        self.director.set(behaviour)
+        if self._sftp:
+            self._sftp.tick()
+
+    @property
+    def port(self) -> int:
+        return self._sftp.port if self._sftp else 0
+
+    @property
+    def host(self) -> str:
+        return self.config.host
+
+    @property
+    def user(self) -> str:
+        return self.config.user
+
+    @property
+    def password(self) -> str:
+        return self.config.password or self.keys.password
+
+    @property
+    def host_key(self) -> str:
+        """The host key as it stands in a known_hosts file: `ssh-ed25519 AAAA...`."""
+        return self.keys.ssh_public_line("host_key")
+
+    @property
+    def operations(self) -> list[dict[str, Any]]:
+        """What SFTP clients did: time, op, path, and more by kind."""
+        return list(self._log.records)
+
+    @property
+    def charged(self) -> list[dict[str, Any]]:
+        """The money that moved: the records of `charged.jsonl`."""
+        return list(self._books.charged.records())
+
+    @property
+    def processed(self) -> list[dict[str, Any]]:
+        """All lines answered: the records of `processed.jsonl`."""
+        return list(self._books.processed.records())
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """What happened to files: the records of `files.jsonl`."""
+        return list(self._books.files.records())
+
+    @property
+    def faults_fired(self) -> list[dict[str, Any]]:
+        """The faults that happened: the records of `faults.jsonl`."""
+        return list(self._fired.records())
+
+    @property
+    def reports_waiting(self) -> list[str]:
+        """Names of reports that are planned but not yet in the outbound folder."""
+        return self._processor.waiting()
+
+    @property
+    def inbound(self) -> Path:
+        return self.config.local(self.config.inbound)
+
+    @property
+    def outbound(self) -> Path:
+        return self.config.local(self.config.outbound)
+
+    @property
+    def archive(self) -> Path | None:
+        return self.config.local(self.config.archive) if self.config.archive else None
+
+    def describe(self) -> dict[str, Any]:
+        """What a merchant is told at onboarding, and where things lie."""
+        config, keys = self.config, self.keys
+        return {
+            "host": config.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "host_key": self.host_key,
+            "client_key": str(keys.ssh_path("client_key")),
+            "doku_public_key": str(keys.public_path("doku")),
+            "doku_private_key": str(keys.private_path("doku")),
+            "merchant_private_key": str(keys.private_path("merchant")),
+            "merchant_public_key": str(config.merchant_public_key or keys.public_path("merchant")),
+            "root": str(config.root),
+            "sftp_root": str(config.remote_root),
+            "inbound": config.inbound,
+            "outbound": config.outbound,
+            "archive": config.archive,
+            "control": str(config.root / "control.json"),
+            "charged": str(config.root / "charged.jsonl"),
+            "processed": str(config.root / "processed.jsonl"),
+            "files": str(config.root / "files.jsonl"),
+            "operations": str(config.log or config.root / "operations.jsonl"),
+        }

@@ -1,0 +1,19 @@
+"""The README's table is the menu."""
+
+from pathlib import Path
+
+from tests.doku_simulator.menu import MENU, table
+
+README = Path(__file__).resolve().parents[2] / "doku_simulator" / "README.md"
+
+
+def test_the_readme_lists_the_menu() -> None:
+    text = README.read_text(encoding="utf-8")
+    shown = text.partition("--fault-menu -->\n")[2].partition("<!-- end of fault menu")[0]
+    assert shown == table()
+
+
+def test_each_fault_is_used_by_the_code() -> None:
+    """A name on the menu that no code looks up would be a fault that never happens."""
+    code = "".join(path.read_text(encoding="utf-8") for path in README.parent.glob("*.py") if path.name != "menu.py")
+    assert [name for name in MENU if f'"{name}"' not in code] == []
