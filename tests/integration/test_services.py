@@ -1,7 +1,10 @@
 """The throwaway servers of the tests start, answer, and leave nothing behind."""
 
 import os
+import shutil
+import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.services.processes import ServiceFailed, ServiceUnavailable, Started, find_binary, start, wait_until
+from tests.stack.airflow import PROJECT
 
 
 @pytest.mark.services
@@ -84,3 +88,25 @@ def test_a_number_given_to_somebody_else_is_left_alone():
     somebody = Started("an earlier process", os.getpid(), created=psutil.Process().create_time() - 3600, log="none")
     assert not somebody.is_running()
     somebody.stop()  # would have ended this very test
+
+
+def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path):
+    """`kill -9` of a test run, or of the demo, leaves no server behind."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (Debian: util-linux) is not on this machine")
+    script = textwrap.dedent(f"""
+        import sys, time
+        from pathlib import Path
+        from tests.services.processes import start
+        log = Path({str(tmp_path / "log")!r})
+        started = start("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"], log=log)
+        print(started.pid, flush=True)
+        time.sleep(600)
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    sleeper = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs([sleeper], timeout=10)
+    assert all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
