@@ -113,6 +113,11 @@ class Behaviour:
         if self.split < 1 or self.late_seconds < 0 or self.split_delay_seconds < 0 or self.truncate_bytes < 0:
             raise ValueError("split is at least 1, the others at least 0")
 
+    @property
+    def skew(self) -> float:
+        """Seconds that the server's clock is off: a state, not an event, so it is not used up."""
+        return sum(float(fault.param("seconds")) for fault in self.faults if fault.name == "clock_skew")
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read the text of a control file.

@@ -24,7 +24,7 @@ class FaultKind:
     params: Mapping[str, tuple[Any, str]]
 
 
-_AT: Final = ("seeded 1..4096", "byte at which it happens")
+_AT: Final = ("seeded 1..4096", "byte at which it happens, or the file's end if it is shorter")
 _COUNT: Final = (1, "how many lines")
 _REPAIR: Final = (
     None,
@@ -119,7 +119,13 @@ _KINDS: Final = (
         steps=(4, "pieces"),
         seconds=(1.0, "between pieces"),
     ),
-    _kind("clock_skew", "batch", "The server's clock is wrong", _UNCHANGED, seconds=(-86400, "how far off")),
+    _kind(
+        "clock_skew",
+        "(always while listed)",
+        "The server's clock is wrong: times of files and times in reports",
+        _UNCHANGED,
+        seconds=(-86400, "how far off"),
+    ),
     # What DOKU does with the batch
     _kind(
         "file_rejected",
@@ -204,7 +210,13 @@ _KINDS: Final = (
         "The same lines come again in another file: new envelope, another order",
         _UNCHANGED,
     ),
-    _kind("report_foreign", "batch", "A report of another merchant's batch lies beside ours", _UNCHANGED),
+    _kind(
+        "report_foreign",
+        "batch",
+        "A report of another merchant's batch lies beside ours",
+        _UNCHANGED,
+        sealed_for=("us", "us: we can open it; other: only its owner can"),
+    ),
     # The report's lines
     _kind("lines_duplicated", "batch", "Lines stand in the report twice", _UNCHANGED, count=_COUNT),
     _kind("lines_conflicting", "batch", "Lines stand twice, with different answers", "by the first", count=_COUNT),

@@ -53,13 +53,13 @@ class Outbox:
             found.append(Waiting(path=meta.with_suffix(".bin"), **facts))
         return sorted(found, key=lambda item: (item.publish_at, item.path.name))
 
-    def publish(self, item: Waiting) -> None:
-        """Put one file out. A crash in the middle puts the same bytes out again."""
+    def publish(self, item: Waiting, shift: float = 0.0) -> None:
+        """Put one file out, with its time shifted. A crash in the middle puts the same bytes out again."""
         data = item.path.read_bytes()
         if item.steps > 1:
             self._grow(item, data)
         else:
-            self._rename_in(item.name, data)
+            self._rename_in(item.name, data, shift)
         item.path.with_suffix(".json").unlink()
         with suppress(FileNotFoundError):
             item.path.unlink()
@@ -74,9 +74,12 @@ class Outbox:
         (self._outbound / f"{stem}_EMPTY.{ending}").write_bytes(b"")
         (self._outbound / f"{stem}_FOLDER.{ending}").mkdir(exist_ok=True)
 
-    def _rename_in(self, name: str, data: bytes) -> None:
+    def _rename_in(self, name: str, data: bytes, shift: float = 0.0) -> None:
         temporary = self._outbound / f".{name}.part"
         temporary.write_bytes(data)
+        if shift:
+            moment = time.time() + shift
+            os.utime(temporary, (moment, moment))
         self._give_away(temporary)
         temporary.replace(self._outbound / name)
 

@@ -67,8 +67,7 @@ class ReportWriter:
         """
         if find("report_never"):
             return []
-        skew = find("clock_skew")
-        shift = float(skew.param("seconds")) if skew else 0.0
+        shift = behaviour.skew
         today = datetime.fromtimestamp(moment + shift, WIB).date()
         rows = [_row(answer, token, shift) for answer, token in zip(answers, tokens, strict=True)]
         rows = _faulty_rows(rows, batch_name, find)
@@ -184,17 +183,20 @@ class ReportWriter:
             more += [replace(file, name=_with_suffix(file.name, "_COPY")) for file in files]
         if again := find("report_repeated"):
             shuffled = again.rng(batch_name).sample(rows, len(rows))
-            more.append(self._whole(batch_name, shuffled, today, "_AGAIN", delay))
+            more.append(self._whole(batch_name, shuffled, today, "_AGAIN", delay, self.merchant_key))
         if foreign := find("report_foreign"):
             rng = foreign.rng(batch_name)
             strangers = [_stranger(rng, rows[number % len(rows)] if rows else {}) for number in range(5)]
-            more.append(self._whole(f"TKN{rng.randrange(10**9):09d}.TXT", strangers, today, "", delay))
+            key = self.other_key if foreign.param("sealed_for") == "other" else self.merchant_key
+            more.append(self._whole(f"TKN{rng.randrange(10**9):09d}.TXT", strangers, today, "", delay, key))
         return more
 
-    def _whole(self, batch_name: str, rows: list[Row], today: date, suffix: str, delay: float) -> PlannedFile:
+    def _whole(
+        self, batch_name: str, rows: list[Row], today: date, suffix: str, delay: float, key: RSAPublicKey
+    ) -> PlannedFile:
         name = self._name(batch_name, 1, 1, suffix)
         facts = self._facts(name, batch_name, rows, today, 1, 1, _whole_totals(rows))
-        return PlannedFile(name, self._seal(write_file(self.layout, facts, rows, facts), self.merchant_key), delay)
+        return PlannedFile(name, self._seal(write_file(self.layout, facts, rows, facts), key), delay)
 
 
 def _whole_totals(rows: list[Row]) -> tuple[int, int]:

@@ -9,9 +9,8 @@ import errno
 import os
 import stat
 import threading
-import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -67,6 +66,10 @@ class OpenFile:
         self.cut_at: int | None = None
         self.full_at: int | None = None
 
+    def spare(self, limit: int | None) -> bool:
+        """Whether a fault that waits for a byte was not reached by the end of the file."""
+        return limit is not None and self.written <= limit
+
     # asyncssh asks an open file for these two when it answers fstat.
     def fileno(self) -> int:
         return self.handle
@@ -107,7 +110,7 @@ class SftpSession(asyncssh.SFTPServer):
         self._director = server.director
         self._config = server.config
 
-    # --- helpers --------------------
+    # --- what all operations need --------------------
 
     def shown(self, path: bytes) -> str:
         """The path as clients see it."""
@@ -183,9 +186,9 @@ class SftpSession(asyncssh.SFTPServer):
             cut, full = self._take("upload_cut", shown), self._take("disk_full", shown)
             opened.cut_at = cut.at(PurePosixPath(shown).name) if cut else None
             opened.full_at = full.at(PurePosixPath(shown).name) if full else None
-            self._service.opened(local, 1)
+            self._service.writing.add(opened)
         elif cut := self._take("download_cut", shown):
-            opened.cut_at = cut.at(PurePosixPath(shown).name)
+            opened.cut_at = min(cut.at(PurePosixPath(shown).name), os.fstat(opened.handle).st_size - 1)
         self.note("open", shown, mode="write" if writing else "read")
         return opened
 
@@ -215,11 +218,18 @@ class SftpSession(asyncssh.SFTPServer):
     @_operation("close")
     async def close(self, file_obj: OpenFile) -> None:
         os.close(file_obj.handle)
-        if not file_obj.writing:
-            self.note("close", file_obj.path, size=file_obj.read, mode="read")
+        self._service.writing.discard(file_obj)
+        mode, size = ("write", file_obj.written) if file_obj.writing else ("read", file_obj.read)
+        if self.channel.is_closing():
+            self.note("dropped", file_obj.path, size=size, mode=mode)
             return
-        self._service.opened(file_obj.local, -1)
-        self.note("close", file_obj.path, size=file_obj.written, mode="write")
+        self.note("close", file_obj.path, size=size, mode=mode)
+        if not file_obj.writing:
+            return
+        if file_obj.spare(file_obj.cut_at):
+            raise self._cut("close", file_obj.path, "upload_cut")
+        if file_obj.spare(file_obj.full_at):
+            raise asyncssh.SFTPFailure("Failure")
         if self._service.picked_up(file_obj.path) and self._take("taken_at_once", file_obj.path):
             self._service.take_now(file_obj.local)
         if self._take("close_answer_lost", file_obj.path):
@@ -250,6 +260,7 @@ class SftpSession(asyncssh.SFTPServer):
             old.rename(new)
         else:
             _rename_without_overwriting(old, new)
+        self._service.renamed(old, new)
         self.note(op, shown, to=target, size=new.stat().st_size)
         if self._service.picked_up(target) and self._take("taken_at_once", target):
             self._service.take_now(new)
@@ -406,8 +417,7 @@ class SftpService:
         self.password = config.password or keys.password
         self.take_now = take_now
         self.port = 0
-        self._writing: Counter[Path] = Counter()
-        self._lock = threading.Lock()
+        self.writing: set[OpenFile] = set()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -448,8 +458,12 @@ class SftpService:
             server_version="OpenSSH_9.2p1-simulated",
         )
         self.port = self._acceptor.get_port()
+        self._show_right_key()
         self._ready.set()
-        await self._stop.wait()
+        while not self._stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 0.2)
+            self._show_right_key()
         self._acceptor.close()
         for connection in list(self._connections):
             connection.abort()
@@ -459,16 +473,21 @@ class SftpService:
     def connected(self, connection: Any) -> None:
         self.log.add("connect", host_key=self._shown_key)
         self._connections.add(connection)
+        if self._shown_key == "other_host_key":
+            self.director.take("host_key_changed", self.config.user)
+            self._show_right_key()
         if self.director.take("connection_refused", self.config.user):
             connection.abort()
 
     def is_open(self, path: Path) -> bool:
-        with self._lock:
-            return self._writing[path.resolve()] > 0
+        path = path.resolve()
+        return any(file.local == path for file in list(self.writing))
 
-    def opened(self, path: Path, change: int) -> None:
-        with self._lock:
-            self._writing[path] += change
+    def renamed(self, old: Path, new: Path) -> None:
+        """A file that is being written keeps being written under its new name."""
+        for file in self.writing:
+            if file.local == old:
+                file.local = new
 
     def picked_up(self, shown: str) -> bool:
         """Whether DOKU takes a file with this path."""
@@ -476,30 +495,24 @@ class SftpService:
         return folder == "/" + self.config.inbound.strip("/") and Path(name).match(self.config.pattern)
 
     def skew(self) -> float:
-        faults = self.director.behaviour.faults
-        return next((float(fault.param("seconds")) for fault in faults if fault.name == "clock_skew"), 0.0)
+        """Seconds that the server's clock is off."""
+        return self.director.behaviour.skew
 
     def tick(self) -> None:
-        """Show the host key that the behaviour of the moment asks for."""
-        wanted = "other_host_key" if self.director.pending("host_key_changed", self.config.user) else "host_key"
-        if wanted == self._shown_key or self._loop is None or self._acceptor is None:
+        """From another thread: show the host key that the behaviour of the moment asks for, before this returns."""
+        if self._loop is None or not self._thread.is_alive():
             return
-        self._shown_key = wanted
         done = threading.Event()
 
         def change() -> None:
-            self._acceptor.update(server_host_keys=[str(self.keys.ssh_path(wanted))])
+            self._show_right_key()
             done.set()
 
         self._loop.call_soon_threadsafe(change)
         done.wait(5)
 
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until a condition holds; for tests and the demo."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
+    def _show_right_key(self) -> None:
+        wanted = "other_host_key" if self.director.pending("host_key_changed", self.config.user) else "host_key"
+        if wanted != self._shown_key:
+            self._shown_key = wanted
+            self._acceptor.update(server_host_keys=[str(self.keys.ssh_path(wanted))])

@@ -64,7 +64,6 @@ class Simulator:
         if config.sftp:
             self._sftp = SftpService(config, self.keys, self.director, self._log, intake.take)
             self._sftp.start()
-            self._sftp.tick()
         self._started = True
         if config.auto:
             self._worker = threading.Thread(target=self._work, name="doku-simulator", daemon=True)
@@ -104,8 +103,6 @@ class Simulator:
             except BaseException as error:  # noqa: BLE001 - kept for the owner: a thread has nobody to tell
                 self.error = error
                 return
-            if self._sftp:
-                self._sftp.tick()
             self._ending.wait(self.config.poll)
 
     # --- for tests and people --------------------
