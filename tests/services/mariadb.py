@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -15,10 +16,9 @@ import pymysql
 from tests.services.processes import ServiceUnavailable, find_binary, free_port, start, wait_until
 
 _USER = "doku"
-_PASSWORD = "throwaway"
-_ACCOUNT = f"""\
-create user `{_USER}`@`127.0.0.1` identified by '{_PASSWORD}';
-grant all privileges on *.* to `{_USER}`@`127.0.0.1` with grant option;
+_ACCOUNT = """\
+create user `{user}`@`127.0.0.1` identified by '{password}';
+grant all privileges on *.* to `{user}`@`127.0.0.1` with grant option;
 """
 
 
@@ -30,7 +30,7 @@ class MariadbServer:
         host: Always 127.0.0.1.
         port: A port that was free.
         user: An account with all rights.
-        password: Its password; the server is gone before it could matter.
+        password: Its password, random, so that a test can look for it where it must not be.
     """
 
     host: str
@@ -84,8 +84,9 @@ def mariadb_server() -> Iterator[MariadbServer]:
         if user:
             shutil.chown(root, user)
         _initialise(install, root, user)
+        password = secrets.token_hex(16)
         account = root / "account.sql"
-        account.write_text(_ACCOUNT)
+        account.write_text(_ACCOUNT.format(user=_USER, password=password))
         account.chmod(0o644)
         port = free_port()
         server = start(
@@ -100,8 +101,8 @@ def mariadb_server() -> Iterator[MariadbServer]:
             log=root / "server.log", cwd=root, user=user,
         )  # fmt: skip
         try:
-            wait_until(lambda: _answers(port), server, timeout=60, what="MariaDB")
-            yield MariadbServer("127.0.0.1", port, _USER, _PASSWORD)
+            wait_until(lambda: _answers(port, password), server, timeout=60, what="MariaDB")
+            yield MariadbServer("127.0.0.1", port, _USER, password)
         finally:
             server.stop()
     finally:
@@ -130,9 +131,9 @@ def _initialise(install: Path, root: Path, user: str | None) -> None:
         raise ServiceUnavailable(f"mariadb-install-db failed: {(result.stderr or result.stdout).strip()[-500:]}")
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, password: str) -> bool:
     try:
-        pymysql.connect(host="127.0.0.1", port=port, user=_USER, password=_PASSWORD, connect_timeout=2).close()
+        pymysql.connect(host="127.0.0.1", port=port, user=_USER, password=password, connect_timeout=2).close()
     except pymysql.err.OperationalError:
         return False
     return True

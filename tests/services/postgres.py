@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -37,7 +38,7 @@ class PostgresServer:
         host: Always 127.0.0.1.
         port: A port that was free.
         user: A superuser, without a password.
-        password: Ignored by the server; there because connections have one.
+        password: Ignored by the server; random, so that a test can look for it where it must not be.
     """
 
     host: str
@@ -101,7 +102,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         )  # fmt: skip
         try:
             wait_until(lambda: _answers(port), server, timeout=60, what="PostgreSQL")
-            yield PostgresServer("127.0.0.1", port, _USER, "throwaway")
+            yield PostgresServer("127.0.0.1", port, _USER, secrets.token_hex(16))
         finally:
             server.stop(signal.SIGINT)  # "fast": does not wait for clients to leave
     finally:

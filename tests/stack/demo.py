@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from tests.services.processes import Started
 from tests.stack.airflow import PROJECT, AirflowStack, recorded, stop_all, write_record
-from tests.stack.books import balances_that_fail, table
+from tests.stack.books import balances_that_fail, files, table
 from tests.stack.databases import Database, seeded
 from tests.stack.progress import Progress, RunFollower
 from tests.stack.scene import QUICK, Scene
@@ -144,6 +144,8 @@ def _report(scene: Scene, books: Mapping[str, Any], progress: Progress) -> int:
         "",
         f"Books of {scene.profile} for {scene.business_date}",
         table(books),
+        "",
+        files(books),
         "",
         f"Our copies of files and reports   {scene.artefacts}",
         f"What DOKU's server holds          {scene.remote.files}",
