@@ -123,9 +123,9 @@ class SftpServer:
                 return None
 
     def write(self, path: str, chunks: Iterable[bytes]) -> int:
-        """Write a new file (truncating one of that name) and return how many bytes the server says it has."""
+        """Write a new file, refusing an existing one, and return how many bytes the server says it has."""
         with _named(f"writing {path} at {self.name}"):
-            with self._session.open(path, "wb") as file:
+            with self._session.open(path, "wbx") as file:
                 file.set_pipelined(True)
                 for chunk in chunks:
                     file.write(chunk)

@@ -22,16 +22,20 @@ class RunState(StrEnum):
 class BatchState(StrEnum):
     """The life of a batch.
 
-    claimed -> sealed -> delivering -> delivered -> reported -> reconciled; a batch that provably never became visible
-    at the server ends as withdrawn; one whose delivery nobody can judge yet is unknown until the server or a person
-    answers.
+    claimed -> sealed -> delivering -> renaming -> delivered -> reconciled.
+
+    While it is `delivering`, bytes go to a temporary name that DOKU does not pick up: whatever happens, nothing became
+    visible. `renaming` is entered before the one moment at which the file may become visible; after it, only the server
+    (or a report, or a person) can say what happened, and until then the delivery is `unknown`. A batch that provably
+    never became visible may be `withdrawn`.
     """
 
     CLAIMED = "claimed"
     SEALED = "sealed"
     DELIVERING = "delivering"
-    DELIVERED = "delivered"
+    RENAMING = "renaming"
     UNKNOWN = "unknown"
+    DELIVERED = "delivered"
     RECONCILED = "reconciled"
     WITHDRAWN = "withdrawn"
 
@@ -40,14 +44,21 @@ BATCH_TRANSITIONS: Final[dict[BatchState | None, frozenset[BatchState]]] = {
     None: frozenset({BatchState.CLAIMED}),
     BatchState.CLAIMED: frozenset({BatchState.SEALED, BatchState.WITHDRAWN}),
     BatchState.SEALED: frozenset({BatchState.DELIVERING, BatchState.WITHDRAWN}),
-    # delivering -> sealed: the upload provably never reached its final name, so it is as if it had not begun.
-    BatchState.DELIVERING: frozenset({BatchState.DELIVERED, BatchState.UNKNOWN, BatchState.SEALED}),
+    # delivering -> delivering: another try takes over from one that broke off; the older one can then no longer rename.
+    # renaming -> sealed: the server answered that it did not rename.
+    BatchState.DELIVERING: frozenset(
+        {BatchState.DELIVERING, BatchState.RENAMING, BatchState.SEALED, BatchState.WITHDRAWN}
+    ),
+    BatchState.RENAMING: frozenset({BatchState.DELIVERED, BatchState.UNKNOWN, BatchState.SEALED}),
     BatchState.UNKNOWN: frozenset({BatchState.DELIVERED, BatchState.SEALED, BatchState.WITHDRAWN}),
     BatchState.DELIVERED: frozenset({BatchState.RECONCILED, BatchState.WITHDRAWN}),
     BatchState.RECONCILED: frozenset(),
     BatchState.WITHDRAWN: frozenset(),
 }
 """Which state may follow which; None is "not there yet"."""
+
+BEFORE_LEAVING: Final = (BatchState.CLAIMED, BatchState.SEALED, BatchState.DELIVERING)
+"""States in which nothing of a batch can have become visible at the server."""
 
 
 class OutcomeStatus(StrEnum):
@@ -85,7 +96,6 @@ class ReportState(StrEnum):
 
     FETCHED = "fetched"
     INGESTED = "ingested"
-    RECONCILED = "reconciled"
     WRITTEN_BACK = "written_back"
     REFUSED = "refused"
 

@@ -12,7 +12,7 @@ from include.domain.states import BatchState, OutcomeStatus
 from include.ledger.store import Ledger
 from include.ledger.tables import attempt, batch, batch_event, outcome
 
-OPEN_STATES = (BatchState.DELIVERED, BatchState.DELIVERING, BatchState.UNKNOWN)
+OPEN_STATES = (BatchState.RENAMING, BatchState.UNKNOWN, BatchState.DELIVERED)
 """Batches that a report may still answer."""
 
 LINE_COLUMNS = (
@@ -55,7 +55,9 @@ class Batch:
     envelope_digest: str | None
     envelope_size: int | None
     artefact: str | None
+    delivery_try: str | None
     claims_written_at: datetime | None
+    withdrawal_written_at: datetime | None
 
 
 def find_batch(connection: Connection, batch_id: int) -> Batch:
@@ -64,6 +66,21 @@ def find_batch(connection: Connection, batch_id: int) -> Batch:
     if found is None:
         raise LedgerError(f"The ledger knows no batch {batch_id}.")
     return _batch(found)
+
+
+def find_batch_named(connection: Connection, profile: str, file_name: str) -> Batch:
+    """The batch of a file name. LedgerError when the profile has none of that name."""
+    where = (batch.c.profile == profile, batch.c.file_name == file_name)
+    found = connection.execute(select(batch).where(*where)).one_or_none()
+    if found is None:
+        raise LedgerError(f"The ledger knows no batch file {file_name} of profile {profile}.")
+    return _batch(found)
+
+
+def all_batches(connection: Connection, profile: str) -> list[Batch]:
+    """All batches of a profile, oldest first."""
+    statement = select(batch).where(batch.c.profile == profile).order_by(batch.c.batch_id)
+    return [_batch(row) for row in connection.execute(statement)]
 
 
 def batches_in(connection: Connection, profile: str, states: Sequence[BatchState]) -> list[Batch]:

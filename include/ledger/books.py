@@ -13,7 +13,8 @@ from typing import Final
 from sqlalchemy import Connection, insert, select, text
 
 from include.domain.errors import BooksDoNotTie
-from include.ledger.tables import run_balance
+from include.domain.states import RunKind, RunState
+from include.ledger.tables import run, run_balance
 
 RUN_TERMS: Final = ("rows", "settled", "due", "sent", "quarantined", "held", "deferred", "in_flight")
 BATCH_TERMS: Final = ("sent", "paid", "declined", "withdrawn", "unknown", "awaiting")
@@ -42,8 +43,8 @@ class Line:
 
 # Attempts that a run made count as sent once their batch has left; until then they are in flight.
 _RUN_LINES: Final = """
-    SELECT 0 AS batch_id, a.currency, CASE WHEN b.state IN ('claimed', 'sealed') THEN 'in_flight' ELSE 'sent' END AS term,
-           CASE WHEN b.state IN ('claimed', 'sealed') THEN 'not_delivered' ELSE '' END AS detail,
+    SELECT 0 AS batch_id, a.currency, CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 'in_flight' ELSE 'sent' END AS term,
+           CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 'not_delivered' ELSE '' END AS detail,
            count(*) AS count, sum(a.amount) AS amount
     FROM batch b JOIN attempt a ON a.batch_id = b.batch_id WHERE b.run_id = :run_id GROUP BY a.currency, 3, 4
     UNION ALL
@@ -147,14 +148,15 @@ def keep_lines(connection: Connection, run_id: int, lines: Iterable[Line]) -> No
     _insert(connection, run_id, lines)
 
 
-def latest_runs(connection: Connection, profile: str, business_date: date) -> list[int]:
-    """The submit runs of a profile and business date, oldest first."""
-    statement = text(
-        "SELECT run_id FROM run WHERE kind = 'submit' AND profile = :profile AND business_date = :day ORDER BY run_id"
+def submit_runs(connection: Connection, profile: str, business_date: date) -> list[int]:
+    """The submit runs of a profile for a business date that have looked at its charges, oldest first."""
+    where = (
+        run.c.kind == RunKind.SUBMIT,
+        run.c.profile == profile,
+        run.c.business_date == business_date,
+        run.c.state != RunState.OPEN,
     )
-    return [
-        int(row.run_id) for row in connection.execute(statement, {"profile": profile, "day": business_date.isoformat()})
-    ]
+    return list(connection.scalars(select(run.c.run_id).where(*where).order_by(run.c.run_id)))
 
 
 def _insert(connection: Connection, run_id: int, lines: Iterable[Line]) -> None:

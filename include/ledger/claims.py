@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Date, bindparam, func, insert, select, text
 from include.domain.errors import LedgerError
 from include.domain.splitting import Part, split
 from include.domain.states import BatchState, RunState
-from include.ledger.books import keep_read
-from include.ledger.events import add_event
+from include.ledger.books import keep_read, kept_lines, refuse_unless_run_ties, run_lines
+from include.ledger.events import Note, add_event
 from include.ledger.fates import Terms, decide_fates, hold_the_rest
 from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.store import Workspace, lock
@@ -112,6 +112,7 @@ def claim(workspace: Workspace, run: Run, plan: BatchPlan, reading: Reading, now
         connection.execute(text(dedent(_KEEP_QUARANTINED)), {**keep, "billing_source": plan.billing_source})
         batch_ids = [] if reason else list(_claim_batches(connection, run, plan, now))
         keep_read(connection, run.run_id, reading)
+        refuse_unless_run_ties([*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)])
         advance_run(connection, run.run_id, state=RunState.CLAIMED)
     return batch_ids
 
@@ -195,5 +196,5 @@ def _claim_batch(
             f"{part.count} charges were to be claimed but {claimed} were; nothing was claimed. Run it again."
         )
     details = {"count": part.count, "total": part.total, "file_name": values["file_name"]}
-    add_event(connection, batch_id, BatchState.CLAIMED, at=now, run_id=run.run_id, actor="submit", details=details)
+    add_event(connection, batch_id, BatchState.CLAIMED, Note(now, "submit", run.run_id, details))
     return batch_id

@@ -2,35 +2,44 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from include.domain.errors import LedgerError
 from include.domain.states import BATCH_TRANSITIONS, BatchState
 from include.ledger.tables import batch, batch_event
 
 
-def add_event(
-    connection: Connection,
-    batch_id: int,
-    state: BatchState,
-    *,
-    at: datetime,
-    actor: str,
-    run_id: int | None = None,
-    details: Mapping[str, object] | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Note:
+    """What is kept of a change of state.
+
+    Attributes:
+        at: The moment, with a timezone.
+        actor: A person, or the flow that did it.
+        run_id: The run it was done in, if any.
+        details: Figures, names and digests; never a token.
+    """
+
+    at: datetime
+    actor: str
+    run_id: int | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+def add_event(connection: Connection, batch_id: int, state: BatchState, note: Note) -> None:
     """Append the event of a state that the batch has just been given (by `enter`, or by being made)."""
     number = select(func.coalesce(func.max(batch_event.c.event_no), 0) + 1).where(batch_event.c.batch_id == batch_id)
     values = {
         "batch_id": batch_id,
         "event_no": number.scalar_subquery(),
         "state": state,
-        "at": at,
-        "run_id": run_id,
-        "actor": actor,
-        "details": json.dumps(details or {}, sort_keys=True, default=str),
+        "at": note.at,
+        "run_id": note.run_id,
+        "actor": note.actor,
+        "details": json.dumps(note.details, sort_keys=True, default=str),
     }
     connection.execute(insert(batch_event).values(values))
 
@@ -39,31 +48,30 @@ def enter(
     connection: Connection,
     batch_id: int,
     state: BatchState,
-    *,
-    at: datetime,
-    actor: str,
-    run_id: int | None = None,
-    details: Mapping[str, object] | None = None,
+    note: Note,
+    *conditions: ColumnElement[bool],
     **columns: object,
 ) -> bool:
     """Move a batch to a state, if it may go there from where it is.
 
     Args:
         connection: In a writing transaction.
+        conditions: What else must be true of the batch, such as whose delivery it is.
         columns: Columns of the batch to set with it.
 
     Returns:
-        False when the batch is in that state already: somebody else was first, and nothing was changed.
+        False, with nothing changed, when the batch is in that state already or, where there are conditions, when it may
+        not or they do not hold: somebody else was first.
 
     Raises:
-        LedgerError: The state may not follow the one the batch is in.
+        LedgerError: Without conditions: the state may not follow the one the batch is in.
     """
     allowed = [origin for origin, targets in BATCH_TRANSITIONS.items() if origin is not None and state in targets]
-    statement = update(batch).where(batch.c.batch_id == batch_id, batch.c.state.in_(allowed))
+    statement = update(batch).where(batch.c.batch_id == batch_id, batch.c.state.in_(allowed), *conditions)
     if connection.execute(statement.values(state=state, **columns)).rowcount == 1:
-        add_event(connection, batch_id, state, at=at, actor=actor, run_id=run_id, details=details)
+        add_event(connection, batch_id, state, note)
         return True
     found = connection.scalar(select(batch.c.state).where(batch.c.batch_id == batch_id))
-    if found == state:
+    if found == state or conditions:
         return False
     raise LedgerError(f"Batch {batch_id} is {found or 'not in the ledger'}; it cannot become {state} from there.")

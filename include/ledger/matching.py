@@ -30,7 +30,7 @@ _CLASSIFY: Final = """
         approval_code, masked_card, bank, channel, network, advice_code, status, line_class)
     SELECT :report_id, l.line_no, l.invoice_number, l.amount, l.currency, l.response_code, l.response_message,
         l.approval_code, l.masked_card, l.bank, l.channel, l.network, l.advice_code, l.status,
-        CASE WHEN a.invoice_number IS NULL OR b.state IN ('claimed', 'sealed') THEN 'unexpected'
+        CASE WHEN a.invoice_number IS NULL OR b.state IN ('claimed', 'sealed', 'delivering') THEN 'unexpected'
              WHEN a.profile <> :profile THEN 'other_profile'
              WHEN g.status = l.status AND g.response_code = l.response_code
                   AND coalesce(g.amount, -1) = coalesce(l.amount, -1)

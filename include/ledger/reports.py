@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LedgerError
 from include.domain.states import ReportState
-from include.ledger.tables import report_file, report_sighting
+from include.ledger.tables import attempt, outcome, report_file, report_sighting
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,12 @@ def reports_in(connection: Connection, profile: str, *states: ReportState) -> li
     ]
 
 
+def all_reports(connection: Connection, profile: str) -> list[Report]:
+    """All reports of a profile, oldest first."""
+    statement = select(report_file).where(report_file.c.profile == profile).order_by(report_file.c.report_id)
+    return [_report(row) for row in connection.execute(statement)]
+
+
 def advance_report(connection: Connection, report_id: int, state: ReportState, **columns: object) -> None:
     """Move a report to a state and set columns with it."""
     where = report_file.c.report_id == report_id
@@ -121,6 +127,18 @@ def sightings_of(connection: Connection, report_id: int) -> Sequence[Sighting]:
     statement = select(sighting.folder, sighting.file_name, sighting.size, sighting.modified)
     rows = connection.execute(statement.where(sighting.report_id == report_id).order_by(sighting.file_name))
     return [Sighting(*row) for row in rows]
+
+
+def reports_answering(connection: Connection, batch_id: int) -> list[tuple[str, str]]:
+    """Name and artefact of the reports that gave the attempts of a batch their outcomes."""
+    statement = (
+        select(report_file.c.file_name, report_file.c.artefact)
+        .join(outcome, outcome.c.report_id == report_file.c.report_id)
+        .join(attempt, attempt.c.invoice_number == outcome.c.invoice_number)
+        .where(attempt.c.batch_id == batch_id)
+        .distinct()
+    )
+    return [(row.file_name, row.artefact) for row in connection.execute(statement)]
 
 
 def _report(row: Row[tuple[object, ...]]) -> Report:

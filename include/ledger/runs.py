@@ -78,6 +78,12 @@ def find_run(connection: Connection, run_id: int, *, for_update: bool = False) -
     return _run(found)
 
 
+def claimed_runs(connection: Connection, profile: str) -> list[int]:
+    """The submit runs of a profile that have claimed, oldest first."""
+    where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.state != RunState.OPEN)
+    return list(connection.scalars(select(run.c.run_id).where(*where).order_by(run.c.run_id)))
+
+
 def advance_run(connection: Connection, run_id: int, **values: object) -> None:
     """Set columns of a run."""
     connection.execute(update(run).where(run.c.run_id == run_id).values(**values))

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from textwrap import dedent
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import Date, text
 
 from include.ledger.store import Ledger
+from include.ledger.types import UtcDateTime
 
 _COLUMNS: Final = """
     a.billing_source, a.profile, a.charge_id, a.attempt_no, a.invoice_number, a.amount, a.currency, a.execute_date,
@@ -64,9 +65,8 @@ def _pages(ledger: Ledger, statement: str, key: int, rows: int = 10_000) -> Iter
     after = 0
     while True:
         with ledger.read() as connection:
-            page = (
-                connection.execute(text(dedent(statement)), {"id": key, "after": after, "rows": rows}).mappings().all()
-            )
+            query = text(dedent(statement)).columns(execute_date=Date, decided_at=UtcDateTime)
+            page = connection.execute(query, {"id": key, "after": after, "rows": rows}).mappings().all()
         if not page:
             return
         yield from page

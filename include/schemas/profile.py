@@ -161,8 +161,13 @@ class BatchSettings(StrictModel):
     archive_folder: Folder | None = Field(
         default=None, description="Where DOKU moves files that it has taken, if it does"
     )
+    delivery: Literal["rename", "direct"] = Field(
+        default="rename", description="direct: the server allows no rename; an interrupted upload is then unknown"
+    )
     temporary_folder: Folder | None = Field(default=None, description="None: the upload folder itself")
-    temporary_name: str = Field(default=".{digest}.part", description="Must not match DOKU's pick-up pattern")
+    temporary_name: Annotated[str, Field(pattern=r"^[^{}/]*\{digest\}[^{}/]*$")] = Field(
+        default=".{digest}.part", description="Must not match DOKU's pick-up pattern"
+    )
     pickup_pattern: str = Field(default="TKN*.TXT", description="What DOKU picks up; inferred from the names it shows")
     read_back: bool = Field(default=True, description="Read the temporary file back and compare; False: size only")
     cutoff: time = Field(

@@ -115,10 +115,11 @@ def upgrade() -> None:
             "claims_written_at", UtcDateTime(), nullable=True, comment="The claims stand in doku_charge_outcomes since"
         ),
         sa.Column("withdrawal_written_at", UtcDateTime(), nullable=True, comment="The withdrawal stands there since"),
+        sa.Column("delivery_try", Key(32), nullable=True, comment="Whose delivery it is: only that try may rename"),
         sa.Column("delivered_at", UtcDateTime(), nullable=True),
         sa.Column("reconciled_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('claimed', 'sealed', 'delivering', 'delivered', 'unknown', 'reconciled', 'withdrawn')",
+            "state IN ('claimed', 'sealed', 'delivering', 'renaming', 'unknown', 'delivered', 'reconciled', 'withdrawn')",
             name=op.f("ck_batch_state_known"),
         ),
         sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_batch_layout_digest")),
@@ -161,11 +162,9 @@ def upgrade() -> None:
         sa.Column("refused_reason", sa.Text(), nullable=True),
         sa.Column("fetched_at", UtcDateTime(), nullable=False),
         sa.Column("ingested_at", UtcDateTime(), nullable=True),
-        sa.Column("reconciled_at", UtcDateTime(), nullable=True),
         sa.Column("written_back_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('fetched', 'ingested', 'reconciled', 'written_back', 'refused')",
-            name=op.f("ck_report_file_state_known"),
+            "state IN ('fetched', 'ingested', 'written_back', 'refused')", name=op.f("ck_report_file_state_known")
         ),
         sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_report_file_layout_digest")),
         sa.PrimaryKeyConstraint("report_id", name=op.f("pk_report_file")),
@@ -267,7 +266,7 @@ def upgrade() -> None:
         sa.Column("actor", Key(100), nullable=False, comment="A person, or the flow that did it"),
         sa.Column("details", sa.Text(), nullable=False, comment="JSON: figures, names and digests; never a token"),
         sa.CheckConstraint(
-            "state IN ('claimed', 'sealed', 'delivering', 'delivered', 'unknown', 'reconciled', 'withdrawn')",
+            "state IN ('claimed', 'sealed', 'delivering', 'renaming', 'unknown', 'delivered', 'reconciled', 'withdrawn')",
             name=op.f("ck_batch_event_state_known"),
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_batch_event_batch_id")),

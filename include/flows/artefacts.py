@@ -1,0 +1,117 @@
+"""Where envelopes and reports are kept: any object storage path (a folder, a bucket), so that workers can share it."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Final, Protocol
+
+from include.domain.errors import ArtefactError
+
+ARTEFACTS_VARIABLE: Final = "DOKU_ARTEFACTS"
+CHUNK_BYTES: Final = 768 * 1024
+
+
+class StoragePath(Protocol):
+    """The part of a `pathlib`-like object storage path (Airflow's ObjectStoragePath, a UPath) that is used here."""
+
+    def __truediv__(self, other: str) -> "StoragePath":
+        """A path below."""
+
+    @property
+    def parent(self) -> "StoragePath":
+        """The folder it is in."""
+
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> None:
+        """Make the folder."""
+
+    def open(self, mode: str) -> IO[Any]:
+        """Open the file."""
+
+    def exists(self) -> bool:
+        """Whether there is such a file."""
+
+    def unlink(self) -> None:
+        """Remove the file."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file that was kept.
+
+    Attributes:
+        artefact: Its path, relative to the store.
+        digest: SHA-256 of its bytes, hex.
+        size: In bytes.
+    """
+
+    artefact: str
+    digest: str
+    size: int
+
+
+class Artefacts:
+    """A store of files that are written once and never changed."""
+
+    def __init__(self, base: StoragePath) -> None:
+        self._base = base
+
+    def keep(self, folder: str, name: str, chunks: Iterable[bytes]) -> Kept:
+        """Write a new file, under a name that no other file has.
+
+        Args:
+            folder: Relative, with slashes.
+            name: The name for people; a random ending is added, so that two copies of a task cannot meet.
+            chunks: The bytes.
+
+        Raises:
+            ArtefactError: The store refused.
+        """
+        artefact = f"{folder}/{name}.{secrets.token_hex(4)}"
+        digest, size = hashlib.sha256(), 0
+        path = self._base / artefact
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+        except OSError as caught:
+            raise ArtefactError(
+                f"The artefact store cannot take {artefact} ({caught.__class__.__name__}: {caught.strerror or caught}). "
+                f"Check the space and the rights of {ARTEFACTS_VARIABLE}."
+            ) from None
+        return Kept(artefact, digest.hexdigest(), size)
+
+    def read(self, artefact: str) -> Iterator[bytes]:
+        """The bytes of a kept file. ArtefactError when it is not there."""
+        try:
+            with (self._base / artefact).open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+        except FileNotFoundError:
+            raise ArtefactError(
+                f"The kept file {artefact} is gone. Restore it from the backup of {ARTEFACTS_VARIABLE}; "
+                "until then nothing of it is sent or read."
+            ) from None
+
+    def read_proved(self, artefact: str, digest: str) -> Iterator[bytes]:
+        """The bytes of a kept file; at their end ArtefactError if they are not what the ledger says they are."""
+        found = hashlib.sha256()
+        for chunk in self.read(artefact):
+            found.update(chunk)
+            yield chunk
+        if found.hexdigest() != digest:
+            raise ArtefactError(
+                f"The kept file {artefact} was altered: its SHA-256 is {found.hexdigest()}, the ledger says {digest}. "
+                "Restore it from the backup; nothing of it is sent."
+            )
+
+    def discard(self, artefact: str) -> None:
+        """Remove a file that no record names (a copy of a task lost a race)."""
+        (self._base / artefact).unlink()
+
+    def place(self, artefact: str) -> str:
+        """Where a kept file is, for people."""
+        return str(self._base / artefact)

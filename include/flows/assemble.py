@@ -1,0 +1,67 @@
+"""Putting a flow's context together from connections; the caller says how a connection is looked up."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from functools import cache
+
+from sqlalchemy import Engine
+
+from include.billing.engine import billing_engine
+from include.doku.sftp import SftpServer, SftpSettings, connect
+from include.domain.connection import ConnectionSettings
+from include.domain.errors import ConfigError
+from include.flows.artefacts import Artefacts, StoragePath
+from include.flows.context import FlowContext
+from include.ledger.store import Ledger, ledger_engine
+from include.schemas.profile import Profile
+
+LookUp = Callable[[str], ConnectionSettings]
+"""Gives the connection of an id; ConfigError when there is none."""
+
+
+@contextmanager
+def flow_context(
+    profile: Profile,
+    look_up: LookUp,
+    artefacts: StoragePath,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Iterator[FlowContext]:
+    """A context whose databases are closed at the end.
+
+    Raises:
+        ConfigError: A connection is missing or is of the wrong kind.
+        LedgerError: The ledger is not at head, or of the other environment.
+    """
+
+    @cache
+    def billing() -> Engine:
+        return billing_engine(look_up(profile.connections.billing))
+
+    def remote() -> AbstractContextManager[SftpServer]:
+        return connect(SftpSettings.from_connection(look_up(profile.connections.sftp)))
+
+    def report_key() -> str | None:
+        conn_id = profile.connections.report_key
+        if conn_id is None:
+            return None
+        text = look_up(conn_id).extra.get("private_key")
+        if not text:
+            raise ConfigError(f"connection {conn_id}", "extra.private_key", "missing; put the PEM text of the key there")
+        return str(text)
+
+    engine = ledger_engine(look_up(profile.connections.ledger))
+    try:
+        yield FlowContext(
+            profile=profile,
+            ledger=Ledger.open(engine),
+            billing=billing,
+            remote=remote,
+            artefacts=Artefacts(artefacts),
+            clock=clock,
+            report_key=report_key,
+        )
+    finally:
+        engine.dispose()
+        if billing.cache_info().currsize:
+            billing().dispose()

@@ -1,0 +1,96 @@
+"""What every flow is given: a profile, two databases, DOKU's server, a place for files and a clock."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+
+from include.doku.keys import DatedKey, PrivateKey, PublicKey, choose_key, load_private_key, load_public_key
+from include.doku.sftp import SftpServer
+from include.domain.calendar import local_date
+from include.domain.errors import ConfigError, KeyFileError
+from include.flows.artefacts import Artefacts
+from include.ledger.store import Ledger
+from include.schemas.layout import Layout, load_layout
+from include.schemas.profile import Profile
+
+
+@dataclass(frozen=True)
+class FlowContext:
+    """The things that a flow works with; who calls it looks them up.
+
+    Attributes:
+        billing: The merchant's billing database; opened when first asked for.
+        remote: Opens a session at DOKU's SFTP server.
+        report_key: PEM text of the merchant's private key from a connection, or None.
+        clock: The present moment, with a timezone.
+        wait: Waits for some seconds.
+    """
+
+    profile: Profile
+    ledger: Ledger
+    billing: Callable[[], Engine]
+    remote: Callable[[], AbstractContextManager[SftpServer]]
+    artefacts: Artefacts
+    clock: Callable[[], datetime]
+    report_key: Callable[[], str | None] = lambda: None
+    wait: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        """A profile of the other environment is refused before anything is done."""
+        self.ledger.refuse_environment(self.profile.name, self.profile.environment)
+
+    @property
+    def today(self) -> date:
+        """The merchant's calendar day now."""
+        return local_date(self.clock(), self.profile.zone)
+
+    def batch_layout(self) -> Layout:
+        """The layout that new batch files are written in."""
+        return self._layout(self.profile.batch.layout, "batch", "batch.layout")
+
+    def report_layout(self) -> Layout:
+        """The layout that reports are read in."""
+        return self._layout(self.profile.report.layout, "report", "report.layout")
+
+    def public_key(self, on: date) -> PublicKey:
+        """DOKU's public key for a day. KeyFileError: none is valid, or its file cannot be used."""
+        entries = self.profile.batch.public_keys
+        chosen = choose_key([DatedKey(key.valid_from, key.valid_until, key.file) for key in entries], on)
+        return load_public_key(self._key_bytes(chosen.source, "batch.public_keys"), chosen.source)
+
+    def private_key(self) -> PrivateKey:
+        """The merchant's private key for sealed reports. KeyFileError: none is configured, or it cannot be used."""
+        text = self.report_key()
+        if text:
+            return load_private_key(text.encode("ascii", "replace"), f"connection {self.profile.connections.report_key}")
+        if self.profile.report.private_key_file is None:
+            raise KeyFileError(
+                f"The report is sealed, but profile {self.profile.name} has no key to open it. "
+                "Set connections.report_key or report.private_key_file."
+            )
+        name = self.profile.report.private_key_file
+        return load_private_key(self._key_bytes(name, "report.private_key_file"), name)
+
+    def _key_bytes(self, name: str, key: str) -> bytes:
+        path = self.profile.path_of(name)
+        try:
+            return path.read_bytes()
+        except OSError as caught:
+            raise KeyFileError(
+                f"{self.profile.file}: {key}: the key file {path} cannot be read ({caught.__class__.__name__}). "
+                "Put the file there or correct the path."
+            ) from None
+
+    def _layout(self, name: str, kind: str, key: str) -> Layout:
+        path = self.profile.layout_path(name)
+        if not path.exists():
+            reason = f"there is no layout {name!r}, neither beside the profile (layouts/) nor among the shipped ones"
+            raise ConfigError(str(self.profile.file), key, reason)
+        layout = load_layout(path)
+        if layout.kind != kind:
+            raise ConfigError(str(self.profile.file), key, f"layout {name!r} is for a {layout.kind}, not for a {kind}")
+        return layout

@@ -1,0 +1,346 @@
+"""Delivery: three endings (delivered, refused, unknown), and never the same file twice (promise 4).
+
+The order is what makes it safe:
+1. the claims are written to the billing database, so that no other ledger can claim them;
+2. the ledger says `delivering`, and whose try it is;
+3. the bytes go to a temporary name that DOKU does not pick up, and are proved there;
+4. the ledger says `renaming`, if it is still this try's turn: from here on nobody else ever renames;
+5. one plain rename, which refuses an existing name;
+6. the ledger says `delivered`.
+A try that finds traces of an earlier one looks at the server before it does anything.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatch
+from typing import Any, Final
+
+from include.billing.outcomes import upsert_outcomes
+from include.doku.sftp import SftpServer
+from include.domain.calendar import cutoff_of
+from include.domain.errors import DeliveryRefused, DeliveryUnknown, DokuError, LedgerError, RemoteError, RemoteRefused
+from include.domain.file_names import FileNameTemplate, stem_of
+from include.domain.money import to_major
+from include.domain.states import BatchState
+from include.flows.context import FlowContext
+from include.ledger import tables
+from include.ledger.batches import Batch, find_batch, update_batch, withdraw_attempts
+from include.ledger.events import Note, enter
+from include.ledger.store import Ledger
+from include.ledger.writeback import claims_of_batch, outcomes_of_batch
+
+_GONE: Final = (BatchState.DELIVERED, BatchState.RECONCILED)
+_ACTOR: Final = "deliver"
+_PATIENCE_SECONDS: Final = 5
+_NOT_YET_VISIBLE: Final = tables.batch.c.state.in_([BatchState.SEALED, BatchState.DELIVERING])
+
+
+class There(StrEnum):
+    """What the server shows of a batch file: our content, another one, nothing, or a report that answers it."""
+
+    SAME = "same content"
+    OTHER = "other content"
+    ABSENT = "absent"
+    ANSWERED = "answered by a report"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the server found; `digest` is the SHA-256 (hex) of the content there, if it could be read."""
+
+    there: There
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a delivery ended; an ending that is not delivered or withdrawn is an error."""
+
+    batch_id: int
+    file_name: str
+    state: BatchState
+    count: int
+    total: int
+
+
+def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
+    """Deliver a sealed batch, or find out how an earlier try ended.
+
+    Returns:
+        Delivered; or withdrawn, because its execute date's cut-off is over and nothing had become visible.
+
+    Raises:
+        RemoteError, RemoteRefused, HostKeyError: Nothing became visible; may be tried again once mended.
+        DeliveryRefused: Another content has that name at the server.
+        DeliveryUnknown: Nobody can say yet; it is not sent again.
+        ArtefactError: The kept envelope is missing or altered.
+        BillingError: The claims cannot be written.
+    """
+    batch = _batch(context, batch_id)
+    if batch.state is BatchState.CLAIMED:
+        raise LedgerError(f"Batch {batch.file_name} is not sealed yet. Run render_and_seal for it first.")
+    if batch.state in (*_GONE, BatchState.WITHDRAWN):
+        return _ended(batch)
+    if batch.state in (BatchState.SEALED, BatchState.DELIVERING) and _too_late(context, batch):
+        return _withdraw(context, batch, run_id)
+    write_claims(context, batch)
+    with context.remote() as server:
+        if batch.state in (BatchState.RENAMING, BatchState.UNKNOWN):
+            return _resolve(context, server, batch, run_id)
+        return _send(context, server, batch, run_id)
+
+
+def write_claims(context: FlowContext, batch: Batch) -> None:
+    """Tell the billing database of a batch's claims, before anything of it leaves. Safe to repeat; done once."""
+    if batch.claims_written_at is not None:
+        return
+    rows = for_billing(context, claims_of_batch(context.ledger, batch.batch_id))
+    upsert_outcomes(context.billing(), rows, table=context.profile.billing.outcomes, now=context.clock())
+    with context.ledger.write() as connection:
+        update_batch(connection, batch.batch_id, claims_written_at=context.clock())
+
+
+def write_withdrawal(context: FlowContext, batch: Batch) -> None:
+    """Tell the billing database that a batch's attempts are withdrawn. Safe to repeat; done once."""
+    if batch.claims_written_at is not None:
+        rows = for_billing(context, outcomes_of_batch(context.ledger, batch.batch_id))
+        upsert_outcomes(context.billing(), rows, table=context.profile.billing.outcomes, now=context.clock())
+    with context.ledger.write() as connection:
+        update_batch(connection, batch.batch_id, withdrawal_written_at=context.clock())
+
+
+def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -> Delivery:
+    mine = secrets.token_hex(8)
+    if not _take_over(context, batch, mine, run_id):
+        return _ended(_batch(context, batch.batch_id))
+    found = look(context, server, batch)
+    if found.there is There.OTHER:
+        raise _name_taken(context, batch, mine, run_id, found)
+    if found.there is not There.ABSENT:  # a ledger restored from a backup finds what it forgot
+        _promise_to_rename(context, batch, mine, run_id, {"found": found.there})
+        return _delivered(context, batch, run_id, found)
+    settings = context.profile.batch
+    final = _join(settings.folder, batch.file_name)
+    if settings.delivery == "direct":
+        _promise_to_rename(context, batch, mine, run_id, {"final": final, "direct": True})
+        return _place(context, server, batch, run_id, lambda: _write(context, server, batch, final))
+    temporary = _join(settings.temporary_folder or settings.folder, _temporary_name(settings.temporary_name, batch, mine))
+    _remove_leftovers(context, server, batch)
+    try:
+        _write_and_prove(context, server, batch, temporary)
+        if _too_late(context, batch):
+            server.remove(temporary)
+            return _withdraw(context, batch, run_id)
+        _promise_to_rename(context, batch, mine, run_id, {"temporary": temporary, "final": final})
+    except DokuError:
+        with suppress(RemoteError, RemoteRefused):
+            server.remove(temporary)
+        raise
+    return _place(context, server, batch, run_id, lambda: server.rename(temporary, final))
+
+
+def _take_over(context: FlowContext, batch: Batch, mine: str, run_id: int) -> bool:
+    """Make this try the one that may rename. An older try that is still at it will find that it may not."""
+    note = Note(context.clock(), _ACTOR, run_id, {"try": mine, "digest": batch.envelope_digest})
+    with context.ledger.write() as connection:
+        return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _NOT_YET_VISIBLE, delivery_try=mine)
+
+
+def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: int, details: dict[str, object]) -> None:
+    """The last thing before the file may become visible. Only one try ever gets here at a time."""
+    note = Note(context.clock(), _ACTOR, run_id, {"try": mine, **details})
+    with context.ledger.write() as connection:
+        still_mine = (tables.batch.c.delivery_try == mine, tables.batch.c.state == BatchState.DELIVERING)
+        if not enter(connection, batch.batch_id, BatchState.RENAMING, note, *still_mine):
+            raise RemoteError(f"Another try took over the delivery of {batch.file_name}; this one leaves it alone.")
+
+
+def _place(
+    context: FlowContext, server: SftpServer, batch: Batch, run_id: int, make_visible: Callable[[], object]
+) -> Delivery:
+    try:
+        make_visible()
+    except RemoteRefused as caught:
+        return _after_refusal(context, server, batch, run_id, caught)
+    except RemoteError as caught:
+        return _unknown(context, batch, run_id, caught.message)
+    return _delivered(context, batch, run_id, Look(There.SAME, batch.envelope_digest))
+
+
+def _after_refusal(
+    context: FlowContext, server: SftpServer, batch: Batch, run_id: int, refusal: RemoteRefused
+) -> Delivery:
+    """The server answered no: it did not rename. Usually because the name exists."""
+    found = look(context, server, batch)
+    if found.there in (There.SAME, There.ANSWERED):
+        return _delivered(context, batch, run_id, found)
+    if found.there is There.OTHER and context.profile.batch.delivery == "direct":
+        return _unknown(context, batch, run_id, f"a part of the file is visible under its name; {refusal.message}")
+    _back_to_sealed(context, batch, run_id, refusal.message)
+    if found.there is There.OTHER:
+        raise DeliveryRefused(_taken(context, batch, found))
+    raise DeliveryRefused(
+        f"The server did not give {batch.file_name} its final name, and no such file is there, so nothing was sent. "
+        f"{refusal.message} Ask DOKU whether this user may rename there (profile: batch.delivery), then clear this task."
+    )
+
+
+def _resolve(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -> Delivery:
+    """An earlier try may have renamed: only looking helps. One that is still at it gets a moment to say so itself."""
+    for _ in range(_PATIENCE_SECONDS):
+        if batch.state is not BatchState.RENAMING:
+            break
+        context.wait(1.0)
+        batch = _batch(context, batch.batch_id)
+    if batch.state not in (BatchState.RENAMING, BatchState.UNKNOWN):
+        return deliver(context, batch.batch_id, run_id)
+    found = look(context, server, batch)
+    if found.there in (There.SAME, There.ANSWERED):
+        return _delivered(context, batch, run_id, found)
+    why = "the file is not there now" if found.there is There.ABSENT else _taken(context, batch, found)
+    return _unknown(context, batch, run_id, f"an earlier try broke off while renaming, and {why}")
+
+
+def _name_taken(context: FlowContext, batch: Batch, mine: str, run_id: int, found: Look) -> DeliveryRefused:
+    """Before any rename of ours the name is there with another content."""
+    note = Note(context.clock(), _ACTOR, run_id, {"why": "another content has the name", "found": found.digest})
+    with context.ledger.write() as connection:
+        mine_still = (tables.batch.c.delivery_try == mine, tables.batch.c.state == BatchState.DELIVERING)
+        enter(connection, batch.batch_id, BatchState.SEALED, note, *mine_still)
+    return DeliveryRefused(_taken(context, batch, found))
+
+
+def _taken(context: FlowContext, batch: Batch, found: Look) -> str:
+    return (
+        f"{context.profile.batch.folder} holds a {batch.file_name} with another content (SHA-256 {found.digest or 'unread'}) "
+        f"than ours ({batch.envelope_digest}). Nothing was overwritten. Find out who wrote it: another ledger, or an "
+        "earlier one, may be at work on the same DOKU account."
+    )
+
+
+def look(context: FlowContext, server: SftpServer, batch: Batch) -> Look:
+    """What the server shows of a batch file: in the upload folder, in DOKU's archive folder, or by a report on it."""
+    settings = context.profile.batch
+    for folder in (settings.folder, settings.archive_folder):
+        listed = server.stat(_join(folder, batch.file_name)) if folder else None
+        if folder is None or listed is None:
+            continue
+        if listed.size != batch.envelope_size:
+            return Look(There.OTHER, None)
+        try:
+            digest, _ = server.digest(_join(folder, batch.file_name))
+        except RemoteRefused:  # not readable for us, or taken away while we looked: the size must do
+            return Look(There.SAME, None)
+        return Look(There.SAME if digest == batch.envelope_digest else There.OTHER, digest)
+    return Look(There.ANSWERED if _has_report(context, server, batch) else There.ABSENT, None)
+
+
+def _has_report(context: FlowContext, server: SftpServer, batch: Batch) -> bool:
+    settings = context.profile.report
+    template = FileNameTemplate(settings.file_name)
+    for listed in server.list(settings.folder):
+        facts = template.parse(listed.name) or {}
+        if batch.file_name == facts.get("batch_name") or stem_of(batch.file_name) == facts.get("batch_stem"):
+            return True
+    return False
+
+
+def _write_and_prove(context: FlowContext, server: SftpServer, batch: Batch, temporary: str) -> None:
+    _write(context, server, batch, temporary)
+    if context.profile.batch.read_back:
+        digest, _ = server.digest(temporary)
+        if digest != batch.envelope_digest:
+            raise RemoteError(f"{temporary} reads back as {digest}, not as {batch.envelope_digest}. It was not renamed.")
+
+
+def _write(context: FlowContext, server: SftpServer, batch: Batch, path: str) -> None:
+    size = server.write(path, context.artefacts.read_proved(batch.artefact or "", batch.envelope_digest or ""))
+    if size != batch.envelope_size:
+        raise RemoteError(f"{path} has {size} bytes at the server, {batch.envelope_size} were sent.")
+
+
+def _remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch) -> None:
+    """Temporary files of tries that broke off."""
+    settings = context.profile.batch
+    folder = settings.temporary_folder or settings.folder
+    pattern = _temporary_name(settings.temporary_name, batch, "*")
+    for listed in server.list(folder):
+        if fnmatch(listed.name, pattern):
+            with suppress(RemoteRefused):
+                server.remove(_join(folder, listed.name))
+
+
+def _delivered(context: FlowContext, batch: Batch, run_id: int, found: Look) -> Delivery:
+    now = context.clock()
+    note = Note(now, _ACTOR, run_id, {"proof": found.there, "digest": found.digest})
+    with context.ledger.write() as connection:
+        gone = tables.batch.c.state.in_([BatchState.RENAMING, BatchState.UNKNOWN])
+        enter(connection, batch.batch_id, BatchState.DELIVERED, note, gone, delivered_at=now)
+    return _ended(_batch(context, batch.batch_id))
+
+
+def _unknown(context: FlowContext, batch: Batch, run_id: int, why: str) -> Delivery:
+    with context.ledger.write() as connection:
+        renaming = tables.batch.c.state == BatchState.RENAMING
+        note = Note(context.clock(), _ACTOR, run_id, {"why": why})
+        enter(connection, batch.batch_id, BatchState.UNKNOWN, note, renaming)
+        current = find_batch(connection, batch.batch_id)
+    if current.state in _GONE:  # another try saw it arrive meanwhile
+        return _ended(current)
+    raise DeliveryUnknown(
+        f"Nobody can say yet whether {batch.file_name} was delivered: {why} It is not sent again. "
+        "Clear this task to look at the server once more; a report on it, or DOKU's support, settles it as well."
+    )
+
+
+def _back_to_sealed(context: FlowContext, batch: Batch, run_id: int, why: str) -> None:
+    with context.ledger.write() as connection:
+        renaming = tables.batch.c.state == BatchState.RENAMING
+        enter(connection, batch.batch_id, BatchState.SEALED, Note(context.clock(), _ACTOR, run_id, {"why": why}), renaming)
+
+
+def _too_late(context: FlowContext, batch: Batch) -> bool:
+    return context.clock() >= cutoff_of(batch.execute_date, context.profile.batch.cutoff, context.profile.zone)
+
+
+def _withdraw(context: FlowContext, batch: Batch, run_id: int) -> Delivery:
+    """The execute date's cut-off is over and nothing became visible: its charges are free for a new batch."""
+    now = context.clock()
+    proof = f"not delivered before the cut-off of {batch.execute_date}; nothing became visible at the server"
+    with context.ledger.write() as connection:
+        note = Note(now, _ACTOR, run_id, {"why": proof})
+        if enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, _NOT_YET_VISIBLE):
+            withdraw_attempts(connection, batch.batch_id, proof, now)
+    current = _batch(context, batch.batch_id)
+    if current.state is BatchState.WITHDRAWN:
+        write_withdrawal(context, current)
+    return _ended(current)
+
+
+def for_billing(context: FlowContext, rows: Iterator[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Ledger rows as rows of `doku_charge_outcomes`: amounts in major units, and which ledger says so."""
+    for row in rows:
+        values = {name: value for name, value in row.items() if name != "position"}
+        values["amount"] = to_major(values["amount"], values["currency"])
+        yield {**values, "ledger_id": context.ledger.ledger_id}
+
+
+def _batch(context: FlowContext, batch_id: int) -> Batch:
+    ledger: Ledger = context.ledger
+    with ledger.read() as connection:
+        return find_batch(connection, batch_id)
+
+
+def _ended(batch: Batch) -> Delivery:
+    return Delivery(batch.batch_id, batch.file_name, batch.state, batch.line_count, batch.total_amount)
+
+
+def _temporary_name(template: str, batch: Batch, mine: str) -> str:
+    return template.format(digest=f"{(batch.envelope_digest or '')[:16]}.{mine}")
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}"

@@ -1,0 +1,130 @@
+"""Reconcile, middle: open a report, read it whole, match every line; in whole or not at all (promise 5)."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd  # noqa: TID253 - frames flow through here
+
+from include.doku.codes import ResponseCodes
+from include.doku.envelope import looks_sealed, open_envelope
+from include.doku.layouts.read import FileReader
+from include.domain.errors import EnvelopeError, FileRefused
+from include.domain.states import ReportState
+from include.flows.context import FlowContext
+from include.ledger.bulk import insert_frame
+from include.ledger.layouts import keep_layout
+from include.ledger.matching import match
+from include.ledger.reports import Report, advance_report, find_report
+from include.ledger.store import Workspace, lock
+from include.ledger.work_tables import staged_line
+from include.schemas.layout import Layout
+from include.schemas.profile import SHIPPED_CONFIG
+from include.schemas.report_lines import check_report_lines
+
+_KEPT_COLUMNS = tuple(column.name for column in staged_line.columns if column.name not in ("line_no", "status"))
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """How taking in a report ended.
+
+    Attributes:
+        classes: Lines by class; empty for a report that was refused.
+        refused_reason: Why it was refused; None if it was not.
+    """
+
+    report_id: int
+    file_name: str
+    classes: dict[str, int]
+    refused_reason: str | None = None
+
+
+def ingest_report(context: FlowContext, report_id: int) -> Ingested:
+    """Take a fetched report in: all of its lines, outcomes and breaks in one transaction, or none of them.
+
+    Returns:
+        What it came to. A report that cannot be read, whose totals do not tie, or of which no line is ours is refused:
+        that is recorded with its reason, and nothing else of it is kept.
+
+    Raises:
+        LedgerError, ArtefactError, ConfigError, KeyFileError: Nothing was decided; the report stays fetched.
+    """
+    with context.ledger.read() as connection:
+        report = find_report(connection, report_id)
+    if report.state is not ReportState.FETCHED:
+        return Ingested(report.report_id, report.file_name, {}, report.refused_reason)
+    layout = context.report_layout()
+    codes = ResponseCodes.load(SHIPPED_CONFIG / "codes.toml")
+    with context.ledger.workspace() as workspace:
+        try:
+            reader = _stage(context, workspace, report, layout, codes)
+            return _match(context, workspace, report, layout, reader)
+        except (FileRefused, EnvelopeError) as caught:
+            return _refuse(context, report, caught.message)
+
+
+def _stage(
+    context: FlowContext, workspace: Workspace, report: Report, layout: Layout, codes: ResponseCodes
+) -> FileReader:
+    reader = FileReader(layout, report.file_name)
+    for frame in reader.frames(_plaintext(context, report)):
+        with workspace.stage() as connection:
+            insert_frame(connection, staged_line, _staged(check_report_lines(frame), codes, reader.currency))
+    return reader
+
+
+def _plaintext(context: FlowContext, report: Report) -> Iterator[bytes]:
+    """The report's bytes, opened if they are sealed."""
+    settings = context.profile.report
+    if report.size > settings.max_bytes:
+        reason = f"it has {report.size} bytes, more than report.max_bytes ({settings.max_bytes}) of the profile allows"
+        raise FileRefused(report.file_name, None, None, reason)
+    chunks = context.artefacts.read_proved(report.artefact, report.content_digest)
+    first = next(chunks, b"")
+    whole = itertools.chain([first], chunks)
+    sealed = looks_sealed(first, settings.envelope) if settings.sealed == "detect" else settings.sealed == "yes"
+    return open_envelope(whole, context.private_key(), settings.envelope) if sealed else whole
+
+
+def _staged(lines: pd.DataFrame, codes: ResponseCodes, currency: str) -> pd.DataFrame:
+    """Add what each code means: paid, declined or unknown. Each different code is looked up once."""
+    meanings = {code: codes.look_up(code) for code in lines["response_code"].unique()}
+    kept = lines[["line_no", *(name for name in _KEPT_COLUMNS if name in lines.columns)]]
+    written = lines["response_code"].map({code: found.code for code, found in meanings.items()})
+    status = lines["response_code"].map({code: str(found.outcome) for code, found in meanings.items()})
+    if "currency" not in kept:
+        kept = kept.assign(currency=currency)
+    return kept.assign(response_code=written, status=status)
+
+
+def _match(
+    context: FlowContext, workspace: Workspace, report: Report, layout: Layout, reader: FileReader
+) -> Ingested:
+    with workspace.write() as connection:
+        lock(connection, f"match:{report.profile}")
+        current = find_report(connection, report.report_id, for_update=True)
+        if current.state is not ReportState.FETCHED:  # another copy of this task was first
+            return Ingested(report.report_id, report.file_name, {}, current.refused_reason)
+        now = context.clock()
+        matched = match(
+            connection, report_id=report.report_id, profile=report.profile, digest=report.content_digest, at=now
+        )
+        if not matched.ours:
+            raise FileRefused(
+                report.file_name, None, None, f"none of its {reader.count} lines answers an attempt of {report.profile}"
+            )
+        keep_layout(connection, digest=layout.digest, name=layout.name, kind=layout.kind, text=layout.text, at=now)
+        advance_report(
+            connection, report.report_id, ReportState.INGESTED, ingested_at=now,
+            layout_digest=layout.digest, line_count=reader.count, total_amount=reader.total,
+        )  # fmt: skip
+    return Ingested(report.report_id, report.file_name, matched.classes)
+
+
+def _refuse(context: FlowContext, report: Report, reason: str) -> Ingested:
+    with context.ledger.write() as connection:
+        current = find_report(connection, report.report_id, for_update=True)
+        if current.state is ReportState.FETCHED:
+            advance_report(connection, report.report_id, ReportState.REFUSED, refused_reason=reason)
+    return Ingested(report.report_id, report.file_name, {}, reason)

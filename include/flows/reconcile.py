@@ -1,0 +1,92 @@
+"""Reconcile, second half: conclude batches, write outcomes back to the merchant, close the books."""
+
+from dataclasses import dataclass
+
+from include.billing.outcomes import UpsertCounts, upsert_outcomes
+from include.domain.states import BatchState, ReportState, RunState
+from include.flows.context import FlowContext
+from include.flows.deliver import for_billing, write_withdrawal
+from include.flows.fetch import delete_fetched
+from include.ledger.batches import OPEN_STATES, Batch, batches_in
+from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
+from include.ledger.events import Note, enter
+from include.ledger.reports import Report, advance_report, reports_in, sightings_of
+from include.ledger.runs import Run, advance_run
+from include.ledger.writeback import outcomes_of_report
+
+_ACTOR = "reconcile"
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """What reconciling came to: batches that are fully answered now, and those that still wait."""
+
+    reconciled: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+
+def conclude_batches(context: FlowContext, run_id: int) -> Concluded:
+    """Mark the batches whose every attempt has an outcome as reconciled.
+
+    A batch whose delivery nobody could judge is delivered when a report speaks of it: that is the proof.
+    """
+    reconciled, waiting = [], []
+    with context.ledger.write() as connection:
+        for batch in batches_in(connection, context.profile.name, OPEN_STATES):
+            found = totals(batch_lines(connection, batch.batch_id))
+            awaiting = found.get((batch.currency, "awaiting"), (0, 0))[0]
+            now = context.clock()
+            if batch.state is not BatchState.DELIVERED and awaiting < batch.line_count:
+                proof = Note(now, _ACTOR, run_id, {"proof": "a report answers it"})
+                enter(connection, batch.batch_id, BatchState.DELIVERED, proof, delivered_at=now)
+            if awaiting:
+                waiting.append(batch.file_name)
+                continue
+            figures = {term: value for (_, term), value in found.items()}
+            enter(connection, batch.batch_id, BatchState.RECONCILED, Note(now, _ACTOR, run_id, figures), reconciled_at=now)
+            reconciled.append(batch.file_name)
+    return Concluded(tuple(reconciled), tuple(waiting))
+
+
+def write_back(context: FlowContext) -> UpsertCounts:
+    """Write the outcomes of all reports and withdrawals that the merchant has not been told of. Safe to repeat."""
+    counts = UpsertCounts()
+    with context.ledger.read() as connection:
+        reports = reports_in(connection, context.profile.name, ReportState.INGESTED)
+        withdrawn = batches_in(connection, context.profile.name, [BatchState.WITHDRAWN])
+    for batch in withdrawn:
+        if batch.withdrawal_written_at is None:
+            write_withdrawal(context, batch)
+    for report in reports:
+        counts += _write_report(context, report)
+    return counts
+
+
+def close_reconcile_run(context: FlowContext, run: Run, batch_ids: list[int]) -> list[Line]:
+    """Prove that the books of batches tie and store them with the run. BooksDoNotTie otherwise."""
+    with context.ledger.write() as connection:
+        lines: list[Line] = []
+        for batch_id in batch_ids:
+            of_batch = batch_lines(connection, batch_id)
+            refuse_unless_batch_ties(f"batch {batch_id}", of_batch)
+            lines += of_batch
+        keep_lines(connection, run.run_id, lines)
+        advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
+    return lines
+
+
+def open_batches(context: FlowContext) -> list[Batch]:
+    """The profile's batches that a report may still answer, whatever their date."""
+    with context.ledger.read() as connection:
+        return batches_in(connection, context.profile.name, OPEN_STATES)
+
+
+def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
+    rows = for_billing(context, outcomes_of_report(context.ledger, report.report_id))
+    counts = upsert_outcomes(context.billing(), rows, table=context.profile.billing.outcomes, now=context.clock())
+    with context.ledger.write() as connection:
+        advance_report(connection, report.report_id, ReportState.WRITTEN_BACK, written_back_at=context.clock())
+        sightings = sightings_of(connection, report.report_id)
+    if context.profile.report.delete_after:
+        delete_fetched(context, [seen.file_name for seen in sightings])
+    return counts
