@@ -187,14 +187,8 @@ def _by_rows(connection: Connection, query: Select[Any], chunk_rows: int) -> Gen
     _prepare(connection)
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
     streamed = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows, yield_per=chunk_rows)
-    result = streamed.execute(query)
-    try:
-        for rows in result.partitions(chunk_rows):
-            yield pa.table([_texts(values) for values in zip(*rows, strict=True)], schema=schema)
-    except GeneratorExit:
-        # Otherwise MySQL's driver would read all the remaining rows before it lets go.
-        connection.invalidate()
-        raise
+    for rows in streamed.execute(query).partitions(chunk_rows):
+        yield pa.table([_texts(values) for values in zip(*rows, strict=True)], schema=schema)
 
 
 def _texts(values: Sequence[Any]) -> Any:

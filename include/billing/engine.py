@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchTableError, SQLAlchemyError
@@ -89,7 +89,7 @@ def place(engine: Engine) -> str:
     """What to call a billing database in a message: its connection id, and where it is. No user, no password."""
     url, connection_id = engine.url, engine.get_execution_options().get(_CONNECTION_ID)
     if url.get_backend_name() == "sqlite":
-        where = Path(str(url.database)).name
+        where = Path(unquote(str(url.database))).name
     else:
         where = f"{url.host or 'localhost'}{f':{url.port}' if url.port else ''}/{url.database or ''}"
     return f"billing database {connection_id} ({where})" if connection_id else f"billing database ({where})"
@@ -243,8 +243,7 @@ def _kind(original: BaseException, caught: Exception) -> str:
 
 def _number(original: BaseException) -> str:
     """PostgreSQL's SQLSTATE or MySQL's error number; SQLite's drivers give a name that tells too little."""
-    state = getattr(original, "sqlstate", None)
-    if state:
-        return str(state)
     first = original.args[0] if original.args else None
-    return str(first) if isinstance(first, int) and first else ""
+    if isinstance(first, int) and first:
+        return str(first)
+    return str(getattr(original, "sqlstate", None) or "")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Date,
     DateTime,
@@ -25,8 +26,12 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    and_,
     bindparam,
+    func,
     inspect,
+    literal_column,
+    or_,
     select,
     tuple_,
 )
@@ -210,6 +215,8 @@ def upsert_outcomes(
     moment = _utc(now or datetime.now(UTC))
     counts, iterator = UpsertCounts(), iter(rows)
     with errors_named(engine, what=f"table {table}"), billing_connection(engine) as connection:
+        if connection.dialect.name in ("mysql", "mariadb"):  # by default it would not see what others write meanwhile
+            connection.execution_options(isolation_level="READ COMMITTED")
         target = _check(connection, table)
         connection.rollback()
         while chunk := list(islice(iterator, rows_per_transaction)):
@@ -229,6 +236,8 @@ def _write(connection: Connection, table: Table, rows: Mapping[tuple[Any, ...], 
     for group in (sorted(new, key=_key), sorted(changed, key=_key)):
         if group:
             connection.execute(_upsert(table, connection.dialect.name), group)
+    if new and connection.dialect.name in ("mysql", "mariadb"):
+        _refuse_unless_all(set(rows), _present(connection, table, list(rows)), connection, table)
     return UpsertCounts(len(new), len(changed), len(rows) - len(new) - len(changed))
 
 
@@ -244,23 +253,38 @@ def _present(
     wanted = tuple_(*(table.c[name] for name in KEY)).in_(bindparam("keys", expanding=True))
     found = connection.execute(select(table).where(wanted), {"keys": list(keys)}).mappings()
     present = {_key(row): _comparable(row) for row in found}
-    if not present.keys() <= set(keys):
+    _refuse_unless_all(set(present), keys, connection, table)
+    return present
+
+
+def _refuse_unless_all(
+    ours: set[tuple[Any, ...]], theirs: Iterable[tuple[Any, ...]], connection: Connection, table: Table
+) -> None:
+    """Keys that a collation takes for one another: found under another key, or written over another row."""
+    if not ours <= set(theirs):
         raise BillingError(
             f"Table {table.name!r} of the {place(connection.engine)} takes charge ids that differ only in case for the "
             "same. Give charge_id and billing_source a binary collation (MariaDB: utf8mb4_bin)."
         )
-    return present
 
 
 def _upsert(table: Table, dialect: str) -> Any:
-    changing = [column.name for column in table.columns if column.name not in KEY]
+    """Insert, or update what another writer has inserted since we looked; but a claim never over an outcome."""
+    # MariaDB assigns one column after the other: the status last, for the condition asks for the one before.
+    changing = sorted((column.name for column in table.columns if column.name not in KEY), key="status".__eq__)
     if dialect in ("mysql", "mariadb"):
-        statement = mysql.insert(table)
-        return statement.on_duplicate_key_update({name: statement.inserted[name] for name in changing})
+        upsert = mysql.insert(table)
+        # Written out: its driver sends rows together only where no parameter follows them.
+        claim: ColumnElement[str] = literal_column(f"'{IN_FLIGHT}'")
+        keeps = and_(upsert.inserted.status == claim, table.c.status != claim)
+        values = [(name, func.if_(keeps, table.c[name], upsert.inserted[name])) for name in changing]
+        return upsert.on_duplicate_key_update(values)
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     conflict: Any = insert(table)
     return conflict.on_conflict_do_update(
-        index_elements=list(KEY), set_={name: conflict.excluded[name] for name in changing}
+        index_elements=list(KEY),
+        set_={name: conflict.excluded[name] for name in changing},
+        where=or_(conflict.excluded.status != IN_FLIGHT, table.c.status == IN_FLIGHT),
     )
 
 

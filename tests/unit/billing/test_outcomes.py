@@ -1,0 +1,241 @@
+"""Writing outcomes back: once, whatever is repeated, and never a claim over an outcome."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from include.billing.outcomes import (
+    KnownAttempt,
+    UpsertCounts,
+    check_outcomes_table,
+    create_outcomes_table,
+    read_known_attempts,
+    upsert_outcomes,
+)
+from include.domain.errors import BillingError
+from tests.merchants import insurance
+from tests.unit.billing.conftest import BillingDatabase
+
+NOW = datetime(2026, 11, 22, 8, 0, 0, 123456, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+def _claim(charge_id: str = "C1", **other: Any) -> dict[str, Any]:
+    return {
+        "billing_source": "insurer",
+        "profile": "insurance",
+        "charge_id": charge_id,
+        "attempt_no": 1,
+        "invoice_number": "INV0001",
+        "ledger_id": "6f6e1b7e-0000-4000-8000-000000000001",
+        "batch_name": "TKN_INSURER_20261122_0001.TXT",
+        "status": "in_flight",
+        "amount": 1500000,
+        "currency": "IDR",
+        "execute_date": date(2026, 11, 22),
+    } | other
+
+
+def _paid(charge_id: str = "C1", **other: Any) -> dict[str, Any]:
+    answer = {"status": "paid", "response_code": "0000", "response_message": "APPROVED", "approval_code": "A12345"}
+    return _claim(charge_id, **(answer | {"decided_at": NOW} | other))
+
+
+@pytest.fixture
+def outcomes(database: BillingDatabase) -> BillingDatabase:
+    create_outcomes_table(database.engine)
+    return database
+
+
+def _rows(database: BillingDatabase) -> list[dict[str, Any]]:
+    return database.all("SELECT * FROM doku_charge_outcomes ORDER BY charge_id, attempt_no")
+
+
+def test_a_claim_is_inserted_then_the_same_then_changed_by_its_outcome(outcomes: BillingDatabase) -> None:
+    assert upsert_outcomes(outcomes.engine, [_claim()], now=NOW) == UpsertCounts(inserted=1)
+    before = _rows(outcomes)
+    assert upsert_outcomes(outcomes.engine, [_claim()], now=LATER) == UpsertCounts(same=1)
+    assert _rows(outcomes) == before
+    assert upsert_outcomes(outcomes.engine, [_paid()], now=LATER) == UpsertCounts(changed=1)
+    (row,) = _rows(outcomes)
+    assert (row["status"], row["response_code"]) == ("paid", "0000")
+    assert row["updated_at"] != before[0]["updated_at"]
+    assert upsert_outcomes(outcomes.engine, [_paid()], now=LATER + timedelta(days=1)) == UpsertCounts(same=1)
+
+
+def test_a_late_claim_does_not_replace_an_outcome(outcomes: BillingDatabase) -> None:
+    upsert_outcomes(outcomes.engine, [_paid()], now=NOW)
+    before = _rows(outcomes)
+    assert upsert_outcomes(outcomes.engine, [_claim()], now=LATER) == UpsertCounts(same=1)
+    assert _rows(outcomes) == before
+
+
+def test_a_reversal_replaces_a_payment(outcomes: BillingDatabase) -> None:
+    upsert_outcomes(outcomes.engine, [_paid()], now=NOW)
+    assert upsert_outcomes(outcomes.engine, [_paid(status="reversed")], now=LATER) == UpsertCounts(changed=1)
+
+
+def test_moments_are_utc_in_whole_seconds(outcomes: BillingDatabase) -> None:
+    jakarta = timezone(timedelta(hours=7))
+    upsert_outcomes(outcomes.engine, [_paid(decided_at=NOW.astimezone(jakarta))], now=NOW)
+    (row,) = _rows(outcomes)
+    assert str(row["decided_at"]).startswith("2026-11-22 08:00:00")
+    assert str(row["updated_at"]).startswith("2026-11-22 08:00:00")
+
+
+def test_moments_are_utc_in_a_column_with_a_timezone_too(postgres_database: BillingDatabase) -> None:
+    create_outcomes_table(postgres_database.engine)
+    postgres_database.run(
+        "ALTER TABLE doku_charge_outcomes ALTER decided_at TYPE TIMESTAMPTZ, ALTER updated_at TYPE TIMESTAMPTZ",
+        f"ALTER DATABASE {postgres_database.settings.schema} SET timezone = 'Asia/Jakarta'",
+    )
+    upsert_outcomes(postgres_database.engine, [_paid()], now=NOW)
+    assert upsert_outcomes(postgres_database.engine, [_paid()], now=LATER) == UpsertCounts(same=1)
+    (row,) = _rows(postgres_database)
+    assert row["decided_at"] == NOW.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("amount", [1500000, "1500000.00", Decimal("1500000.0")])
+def test_amounts_are_exact(outcomes: BillingDatabase, amount: Any) -> None:
+    upsert_outcomes(outcomes.engine, [_claim(amount=amount)], now=NOW)
+    assert upsert_outcomes(outcomes.engine, [_claim(amount=Decimal(1500000))], now=NOW).same == 1
+    assert Decimal(str(_rows(outcomes)[0]["amount"])) == 1500000
+    upsert_outcomes(outcomes.engine, [_claim("C2", amount="999999999999.99")], now=NOW)
+    assert upsert_outcomes(outcomes.engine, [_claim("C2", amount="999999999999.99")], now=NOW).same == 1
+
+
+def test_rows_come_from_any_iterable_and_in_several_transactions(outcomes: BillingDatabase) -> None:
+    def made() -> Iterator[dict[str, Any]]:
+        return (_claim(f"C{number:03}", invoice_number=f"INV{number}") for number in range(25))
+
+    assert upsert_outcomes(outcomes.engine, made(), now=NOW, rows_per_transaction=10) == UpsertCounts(inserted=25)
+    assert upsert_outcomes(outcomes.engine, made(), now=LATER, rows_per_transaction=7) == UpsertCounts(same=25)
+    assert len(_rows(outcomes)) == 25
+
+
+def test_the_last_of_two_rows_with_one_key_counts(outcomes: BillingDatabase) -> None:
+    assert upsert_outcomes(outcomes.engine, [_claim(), _paid()], now=NOW) == UpsertCounts(inserted=1, same=1)
+    assert _rows(outcomes)[0]["status"] == "paid"
+
+
+def test_a_long_message_is_cut_and_stays_the_same(outcomes: BillingDatabase) -> None:
+    long = _paid(response_message="DECLINED " * 100)
+    upsert_outcomes(outcomes.engine, [long], now=NOW)
+    assert upsert_outcomes(outcomes.engine, [long], now=LATER).same == 1
+
+
+def test_nothing_to_write_is_nothing(outcomes: BillingDatabase) -> None:
+    assert upsert_outcomes(outcomes.engine, [], now=NOW) == UpsertCounts()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        _claim(amount=1500000.0),
+        _claim(decided_at=datetime(2026, 11, 22)),  # noqa: DTZ001
+        _claim(token="x"),
+        _claim(charge_id=None),
+        _claim(updated_at=NOW),
+    ],
+)
+def test_what_can_not_be_right_is_refused(outcomes: BillingDatabase, row: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - each its own
+        upsert_outcomes(outcomes.engine, [row], now=NOW)
+    assert _rows(outcomes) == []
+
+
+def test_charges_that_differ_in_case_are_two(outcomes: BillingDatabase) -> None:
+    assert upsert_outcomes(outcomes.engine, [_claim("a1"), _claim("A1")], now=NOW) == UpsertCounts(inserted=2)
+
+
+def test_a_table_that_takes_two_charges_for_one_is_refused(mariadb_database: BillingDatabase) -> None:
+    create_outcomes_table(mariadb_database.engine)
+    for column, length in (("charge_id", 200), ("billing_source", 40)):
+        mariadb_database.run(
+            f"ALTER TABLE doku_charge_outcomes MODIFY {column} VARCHAR({length}) COLLATE utf8mb4_general_ci NOT NULL"
+        )
+    with pytest.raises(BillingError, match="differ only in case"):
+        upsert_outcomes(mariadb_database.engine, [_claim("a1"), _claim("A1")], now=NOW)
+    assert _rows(mariadb_database) == []
+
+
+def test_two_writers_at_once_end_with_one_row_each(outcomes: BillingDatabase) -> None:
+    rows = [_claim(f"C{number:03}") for number in range(200)]
+
+    def write(order: int) -> UpsertCounts:
+        return upsert_outcomes(outcomes.engine, rows[::order], now=NOW, rows_per_transaction=20)
+
+    with ThreadPoolExecutor(2) as pool:
+        counts = list(pool.map(write, (1, -1)))
+    assert len(_rows(outcomes)) == 200
+    assert all(count.inserted + count.changed + count.same == 200 for count in counts)
+
+
+def test_a_missing_table_is_named_with_its_key(database: BillingDatabase) -> None:
+    with pytest.raises(BillingError) as caught:
+        upsert_outcomes(database.engine, [_claim()], now=NOW)
+    assert "no table 'doku_charge_outcomes'" in caught.value.message
+    assert "billing.outcomes" in caught.value.message
+
+
+def test_missing_columns_are_named(outcomes: BillingDatabase) -> None:
+    outcomes.run(
+        "ALTER TABLE doku_charge_outcomes DROP COLUMN ledger_id",
+        "ALTER TABLE doku_charge_outcomes DROP COLUMN next_attempt_on",
+    )
+    with pytest.raises(BillingError, match="misses the columns ledger_id, next_attempt_on"):
+        check_outcomes_table(outcomes.engine)
+
+
+def test_a_table_without_the_unique_key_is_refused(outcomes: BillingDatabase) -> None:
+    outcomes.run("CREATE TABLE copied AS SELECT * FROM doku_charge_outcomes")
+    with pytest.raises(BillingError, match="no unique key on billing_source, charge_id, attempt_no"):
+        upsert_outcomes(outcomes.engine, [_claim()], table="copied", now=NOW)
+
+
+def test_columns_of_the_merchant_s_own_stay(outcomes: BillingDatabase) -> None:
+    upsert_outcomes(outcomes.engine, [_claim()], now=NOW)
+    outcomes.run(
+        "ALTER TABLE doku_charge_outcomes ADD note VARCHAR(20)", "UPDATE doku_charge_outcomes SET note = 'called'"
+    )
+    upsert_outcomes(outcomes.engine, [_paid()], now=LATER)
+    (row,) = _rows(outcomes)
+    assert (row["status"], row["note"]) == ("paid", "called")
+
+
+def test_known_attempts_are_read_in_chunks(outcomes: BillingDatabase) -> None:
+    rows = [_claim(f"C{number:03}") for number in range(25)]
+    upsert_outcomes(outcomes.engine, [*rows, _claim("other", billing_source="another")], now=NOW)
+    chunks = list(read_known_attempts(outcomes.engine, "insurer", chunk_rows=10))
+    assert [len(chunk) for chunk in chunks] == [10, 10, 5]
+    assert chunks[0][0] == KnownAttempt("C000", 1, rows[0]["ledger_id"], "in_flight", date(2026, 11, 22))
+
+
+def test_the_example_s_table_is_one_that_can_be_written(database: BillingDatabase) -> None:
+    insurance.create_schema(database.owner)
+    check_outcomes_table(database.engine)
+    assert upsert_outcomes(database.engine, [_paid()], now=NOW) == UpsertCounts(inserted=1)
+    assert upsert_outcomes(database.engine, [_paid()], now=LATER) == UpsertCounts(same=1)
+    assert upsert_outcomes(database.engine, [_claim("C2")], now=NOW) == UpsertCounts(inserted=1)
+
+
+def test_a_claim_that_loses_a_race_does_not_replace_an_outcome(
+    outcomes: BillingDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_before_the_other_wrote(*_: Any) -> dict[Any, Any]:
+        return {}
+
+    upsert_outcomes(outcomes.engine, [_paid()], now=NOW)
+    before = _rows(outcomes)
+    with monkeypatch.context() as patched:
+        patched.setattr("include.billing.outcomes._present", looked_before_the_other_wrote)
+        patched.setattr("include.billing.outcomes._refuse_unless_all", lambda *_: None)
+        upsert_outcomes(outcomes.engine, [_claim(), _claim("C2")], now=LATER)
+        assert _rows(outcomes)[0] == before[0]
+        upsert_outcomes(outcomes.engine, [_paid(status="reversed", response_code="X1")], now=LATER)
+    first, second = _rows(outcomes)
+    assert (first["status"], first["response_code"], second["status"]) == ("reversed", "X1", "in_flight")
