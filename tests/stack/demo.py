@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from include.flows.books_text import as_text
 from tests.services.processes import Started
 from tests.stack.airflow import PROJECT, AirflowStack, recorded, stop_all, write_record
-from tests.stack.books import balances_that_fail, files, table
+from tests.stack.books import balances_that_fail
 from tests.stack.databases import Database, seeded
 from tests.stack.progress import Progress, RunFollower
 from tests.stack.scene import QUICK, Scene
@@ -142,10 +143,7 @@ def _report(scene: Scene, books: Mapping[str, Any], progress: Progress) -> int:
     (scene.root / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     out = [
         "",
-        f"Books of {scene.profile} for {scene.business_date}",
-        table(books),
-        "",
-        files(books),
+        as_text(books),
         "",
         f"Our copies of files and reports   {scene.artefacts}",
         f"What DOKU's server holds          {scene.remote.files}",

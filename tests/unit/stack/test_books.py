@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.stack.books import balances_that_fail, table
+from tests.stack.books import balances_that_fail
 
 
 def _books(**changes):
@@ -38,10 +38,3 @@ def test_one_off_anywhere_is_seen(term, unit):
     books = _books()
     books[term] = {**books[term], unit: books[term][unit] + 1}
     assert any(unit in sentence for sentence in balances_that_fail(books))
-
-
-def test_the_table_shows_terms_and_their_parts():
-    text = table(_books())
-    assert "token:missing" in text
-    assert "0051" in text
-    assert next(line.split() for line in text.splitlines() if "rows" in line) == ["rows", "10", "1,000"]
