@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None, look_up: LookUp = connection_fr
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m include.cli", description="DOKU Account Billing, the merchant's side")
+    parser = argparse.ArgumentParser(
+        prog="python -m include.cli", description="DOKU Account Billing, the merchant's side"
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
 
     ledger = commands.add_parser("ledger", help="make or upgrade the ledger's schema, or see its state")
@@ -84,9 +86,9 @@ def _of_profile(
 
 
 def _context(options: argparse.Namespace, look_up: LookUp) -> AbstractContextManager[FlowContext]:
-    from upath import UPath  # noqa: PLC0415 - only what a command needs is loaded
+    from upath import UPath
 
-    from include.flows.assemble import flow_context  # noqa: PLC0415
+    from include.flows.assemble import flow_context
 
     base = os.environ.get(ARTEFACTS_VARIABLE)
     if not base:
@@ -95,8 +97,8 @@ def _context(options: argparse.Namespace, look_up: LookUp) -> AbstractContextMan
 
 
 def _ledger_upgrade(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.ledger import schema  # noqa: PLC0415
-    from include.ledger.store import errors_named, ledger_engine  # noqa: PLC0415
+    from include.ledger import schema
+    from include.ledger.store import errors_named, ledger_engine
 
     engine = ledger_engine(look_up(options.connection))
     with errors_named():
@@ -106,7 +108,7 @@ def _ledger_upgrade(options: argparse.Namespace, look_up: LookUp) -> int:
 
 
 def _ledger_status(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.ledger.store import Ledger, ledger_engine  # noqa: PLC0415
+    from include.ledger.store import Ledger, ledger_engine
 
     ledger = Ledger.open(ledger_engine(look_up(options.connection)))
     print(f"Ledger {ledger.ledger_id}, {ledger.environment}, at head.")
@@ -124,7 +126,7 @@ def _profiles(options: argparse.Namespace, look_up: LookUp) -> int:  # noqa: ARG
 
 
 def _profile_problem(path: Path) -> str | None:
-    from include.schemas.layout import load_layout  # noqa: PLC0415
+    from include.schemas.layout import load_layout
 
     try:
         profile: Profile = load_profile(path)
@@ -136,8 +138,8 @@ def _profile_problem(path: Path) -> str | None:
 
 
 def _books(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.flows.books import books_of_day  # noqa: PLC0415
-    from include.flows.books_text import as_text  # noqa: PLC0415
+    from include.flows.books import books_of_day
+    from include.flows.books_text import as_text
 
     with _context(options, look_up) as context:
         books = books_of_day(context, options.business_date, options.run_id)
@@ -146,8 +148,8 @@ def _books(options: argparse.Namespace, look_up: LookUp) -> int:
 
 
 def _render(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.flows.seal import render_batch  # noqa: PLC0415
-    from include.ledger.batches import find_batch_named  # noqa: PLC0415
+    from include.flows.seal import render_batch
+    from include.ledger.batches import find_batch_named
 
     with _context(options, look_up) as context:
         with context.ledger.read() as connection:
@@ -159,7 +161,7 @@ def _render(options: argparse.Namespace, look_up: LookUp) -> int:
 
 
 def _verify(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.flows.verify import findings  # noqa: PLC0415
+    from include.flows.verify import findings
 
     with _context(options, look_up) as context:
         found = list(findings(context))

@@ -287,7 +287,7 @@ def _named(doing: str) -> Iterator[None]:
         raise RemoteRefused(
             f"The server refused {doing}: permission denied. Ask DOKU for the rights of this user."
         ) from None
-    except (TimeoutError, EOFError, ConnectionError, paramiko.SSHException, socket.error) as caught:  # noqa: UP041
+    except (OSError, TimeoutError, EOFError, ConnectionError, paramiko.SSHException) as caught:
         if (
             isinstance(caught, OSError)
             and not isinstance(caught, (TimeoutError, ConnectionError))

@@ -67,6 +67,10 @@ class FileRefused(DokuError):
         super().__init__(f"{file}, {where}: {reason}" if where else f"{file}: {reason}")
 
 
+class ReportRefused(DokuError):
+    """A run met reports that could not be taken in; the rest of the run was done."""
+
+
 class BillingError(DokuError):
     """The merchant's billing database does not keep the contract (view, table, column) or cannot be used."""
 

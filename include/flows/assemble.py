@@ -47,7 +47,9 @@ def flow_context(
             return None
         text = look_up(conn_id).extra.get("private_key")
         if not text:
-            raise ConfigError(f"connection {conn_id}", "extra.private_key", "missing; put the PEM text of the key there")
+            raise ConfigError(
+                f"connection {conn_id}", "extra.private_key", "missing; put the PEM text of the key there"
+            )
         return str(text)
 
     engine = ledger_engine(look_up(profile.connections.ledger))

@@ -44,7 +44,10 @@ def books_of_day(context: FlowContext, business_date: date, run_id: int | None =
         of_batches = [line for batch in batches for line in batch_lines(connection, batch.batch_id)]
         reports = sorted({name for batch in batches for name in reports_answering(connection, batch.batch_id)})
     document = _document(context, business_date, chosen, lines, of_batches, batches)
-    return {**document, "reports": [{"file_name": name, "kept": context.artefacts.place(kept)} for name, kept in reports]}
+    return {
+        **document,
+        "reports": [{"file_name": name, "kept": context.artefacts.place(kept)} for name, kept in reports],
+    }
 
 
 def _first_with_batches(connection: Any, runs: list[int]) -> int | None:

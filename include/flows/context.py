@@ -66,7 +66,9 @@ class FlowContext:
         """The merchant's private key for sealed reports. KeyFileError: none is configured, or it cannot be used."""
         text = self.report_key()
         if text:
-            return load_private_key(text.encode("ascii", "replace"), f"connection {self.profile.connections.report_key}")
+            return load_private_key(
+                text.encode("ascii", "replace"), f"connection {self.profile.connections.report_key}"
+            )
         if self.profile.report.private_key_file is None:
             raise KeyFileError(
                 f"The report is sealed, but profile {self.profile.name} has no key to open it. "

@@ -127,7 +127,9 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
     if settings.delivery == "direct":
         _promise_to_rename(context, batch, mine, run_id, {"final": final, "direct": True})
         return _place(context, server, batch, run_id, lambda: _write(context, server, batch, final))
-    temporary = _join(settings.temporary_folder or settings.folder, _temporary_name(settings.temporary_name, batch, mine))
+    temporary = _join(
+        settings.temporary_folder or settings.folder, _temporary_name(settings.temporary_name, batch, mine)
+    )
     _remove_leftovers(context, server, batch)
     try:
         _write_and_prove(context, server, batch, temporary)
@@ -253,7 +255,9 @@ def _write_and_prove(context: FlowContext, server: SftpServer, batch: Batch, tem
     if context.profile.batch.read_back:
         digest, _ = server.digest(temporary)
         if digest != batch.envelope_digest:
-            raise RemoteError(f"{temporary} reads back as {digest}, not as {batch.envelope_digest}. It was not renamed.")
+            raise RemoteError(
+                f"{temporary} reads back as {digest}, not as {batch.envelope_digest}. It was not renamed."
+            )
 
 
 def _write(context: FlowContext, server: SftpServer, batch: Batch, path: str) -> None:
@@ -299,7 +303,9 @@ def _unknown(context: FlowContext, batch: Batch, run_id: int, why: str) -> Deliv
 def _back_to_sealed(context: FlowContext, batch: Batch, run_id: int, why: str) -> None:
     with context.ledger.write() as connection:
         renaming = tables.batch.c.state == BatchState.RENAMING
-        enter(connection, batch.batch_id, BatchState.SEALED, Note(context.clock(), _ACTOR, run_id, {"why": why}), renaming)
+        enter(
+            connection, batch.batch_id, BatchState.SEALED, Note(context.clock(), _ACTOR, run_id, {"why": why}), renaming
+        )
 
 
 def _too_late(context: FlowContext, batch: Batch) -> bool:

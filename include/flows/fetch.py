@@ -81,7 +81,9 @@ def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:
         return None
     if kept.size != before.size:
         context.artefacts.discard(kept.artefact)
-        raise RemoteError(f"{name} came as {kept.size} bytes, the server lists {before.size}. It is fetched again later.")
+        raise RemoteError(
+            f"{name} came as {kept.size} bytes, the server lists {before.size}. It is fetched again later."
+        )
     with context.ledger.write() as connection:
         report_id, new = record_report(
             connection, profile.name, seen, digest=kept.digest, artefact=kept.artefact, at=context.clock()

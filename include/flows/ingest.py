@@ -15,7 +15,7 @@ from include.flows.context import FlowContext
 from include.ledger.bulk import insert_frame
 from include.ledger.layouts import keep_layout
 from include.ledger.matching import match
-from include.ledger.reports import Report, advance_report, find_report
+from include.ledger.reports import Report, advance_report, find_report, reports_in
 from include.ledger.store import Workspace, lock
 from include.ledger.work_tables import staged_line
 from include.schemas.layout import Layout
@@ -64,6 +64,13 @@ def ingest_report(context: FlowContext, report_id: int) -> Ingested:
             return _refuse(context, report, caught.message)
 
 
+def ingest_fetched(context: FlowContext) -> list[Ingested]:
+    """Take in every report of the profile that was fetched; one that is refused does not stop the others."""
+    with context.ledger.read() as connection:
+        fetched = reports_in(connection, context.profile.name, ReportState.FETCHED)
+    return [ingest_report(context, report.report_id) for report in fetched]
+
+
 def _stage(
     context: FlowContext, workspace: Workspace, report: Report, layout: Layout, codes: ResponseCodes
 ) -> FileReader:
@@ -98,9 +105,7 @@ def _staged(lines: pd.DataFrame, codes: ResponseCodes, currency: str) -> pd.Data
     return kept.assign(response_code=written, status=status)
 
 
-def _match(
-    context: FlowContext, workspace: Workspace, report: Report, layout: Layout, reader: FileReader
-) -> Ingested:
+def _match(context: FlowContext, workspace: Workspace, report: Report, layout: Layout, reader: FileReader) -> Ingested:
     with workspace.write() as connection:
         lock(connection, f"match:{report.profile}")
         current = find_report(connection, report.report_id, for_update=True)

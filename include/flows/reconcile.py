@@ -7,7 +7,7 @@ from include.domain.states import BatchState, ReportState, RunState
 from include.flows.context import FlowContext
 from include.flows.deliver import for_billing, write_withdrawal
 from include.flows.fetch import delete_fetched
-from include.ledger.batches import OPEN_STATES, Batch, batches_in
+from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.events import Note, enter
 from include.ledger.reports import Report, advance_report, reports_in, sightings_of
@@ -43,7 +43,9 @@ def conclude_batches(context: FlowContext, run_id: int) -> Concluded:
                 waiting.append(batch.file_name)
                 continue
             figures = {term: value for (_, term), value in found.items()}
-            enter(connection, batch.batch_id, BatchState.RECONCILED, Note(now, _ACTOR, run_id, figures), reconciled_at=now)
+            enter(
+                connection, batch.batch_id, BatchState.RECONCILED, Note(now, _ACTOR, run_id, figures), reconciled_at=now
+            )
             reconciled.append(batch.file_name)
     return Concluded(tuple(reconciled), tuple(waiting))
 
@@ -62,23 +64,30 @@ def write_back(context: FlowContext) -> UpsertCounts:
     return counts
 
 
-def close_reconcile_run(context: FlowContext, run: Run, batch_ids: list[int]) -> list[Line]:
-    """Prove that the books of batches tie and store them with the run. BooksDoNotTie otherwise."""
+def close_reconcile_run(context: FlowContext, run: Run) -> list[Line]:
+    """Store the books of the batches that are open or that this run changed, and prove that they tie.
+
+    Raises:
+        BooksDoNotTie: With both sides; the books are stored all the same.
+    """
     with context.ledger.write() as connection:
-        lines: list[Line] = []
-        for batch_id in batch_ids:
-            of_batch = batch_lines(connection, batch_id)
-            refuse_unless_batch_ties(f"batch {batch_id}", of_batch)
-            lines += of_batch
+        batches = batches_worked_on(connection, context.profile.name, run.run_id, OPEN_STATES)
+        books = {batch.file_name: batch_lines(connection, batch.batch_id) for batch in batches}
+        lines = [line for of_batch in books.values() for line in of_batch]
         keep_lines(connection, run.run_id, lines)
+    for file_name, of_batch in books.items():
+        refuse_unless_batch_ties(file_name, of_batch)
+    with context.ledger.write() as connection:
         advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
     return lines
 
 
-def open_batches(context: FlowContext) -> list[Batch]:
-    """The profile's batches that a report may still answer, whatever their date."""
+def has_pending_work(context: FlowContext) -> bool:
+    """Whether an earlier run left something that waits for no report: one to take in, outcomes to write back."""
     with context.ledger.read() as connection:
-        return batches_in(connection, context.profile.name, OPEN_STATES)
+        reports = reports_in(connection, context.profile.name, ReportState.FETCHED, ReportState.INGESTED)
+        withdrawn = batches_in(connection, context.profile.name, [BatchState.WITHDRAWN])
+    return bool(reports) or any(batch.withdrawal_written_at is None for batch in withdrawn)
 
 
 def _write_report(context: FlowContext, report: Report) -> UpsertCounts:

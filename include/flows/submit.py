@@ -100,7 +100,11 @@ def _keep(context: FlowContext, layout: Layout) -> None:
 def _due_charges(context: FlowContext, business_date: date) -> Any:
     billing = context.profile.billing
     return read_due_charges(
-        context.billing(), view=billing.view, columns=billing.columns, due_by=business_date, chunk_rows=billing.chunk_rows
+        context.billing(),
+        view=billing.view,
+        columns=billing.columns,
+        due_by=business_date,
+        chunk_rows=billing.chunk_rows,
     )
 
 

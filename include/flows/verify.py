@@ -18,7 +18,11 @@ def findings(context: FlowContext) -> Iterator[str]:
     """
     name = context.profile.name
     with context.ledger.read() as connection:
-        runs, batches, reports = claimed_runs(connection, name), all_batches(connection, name), all_reports(connection, name)
+        runs, batches, reports = (
+            claimed_runs(connection, name),
+            all_batches(connection, name),
+            all_reports(connection, name),
+        )
     for run_id in runs:
         yield from _run(context, run_id)
     for batch in batches:
@@ -38,9 +42,9 @@ def _run(context: FlowContext, run_id: int) -> Iterator[str]:
 
 
 def _batch(context: FlowContext, batch: Batch) -> Iterator[str]:
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
-    from include.flows.seal import render_batch  # noqa: PLC0415
+    from include.flows.seal import render_batch
 
     with context.ledger.read() as connection:
         lines = batch_lines(connection, batch.batch_id)

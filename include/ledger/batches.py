@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import pandas as pd  # noqa: TID253 - hands out frames
-from sqlalchemy import Connection, Row, insert, literal, select, update
+from sqlalchemy import Connection, Row, insert, literal, or_, select, update
 
 from include.domain.errors import LedgerError
 from include.domain.states import BatchState, OutcomeStatus
@@ -89,6 +89,13 @@ def batches_in(connection: Connection, profile: str, states: Sequence[BatchState
     return [_batch(row) for row in connection.execute(select(batch).where(*where).order_by(batch.c.batch_id))]
 
 
+def batches_worked_on(connection: Connection, profile: str, run_id: int, states: Sequence[BatchState]) -> list[Batch]:
+    """A profile's batches that are in some states or whose state a run changed, oldest first."""
+    changed = select(batch_event.c.batch_id).where(batch_event.c.run_id == run_id)
+    where = (batch.c.profile == profile, or_(batch.c.state.in_(states), batch.c.batch_id.in_(changed)))
+    return [_batch(row) for row in connection.execute(select(batch).where(*where).order_by(batch.c.batch_id))]
+
+
 def update_batch(connection: Connection, batch_id: int, **columns: object) -> None:
     """Set columns of a batch that are not its state (a state changes by `events.enter`)."""
     connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(**columns))
@@ -96,7 +103,7 @@ def update_batch(connection: Connection, batch_id: int, **columns: object) -> No
 
 def line_frames(ledger: Ledger, batch_id: int, rows: int = 50_000) -> Iterator[pd.DataFrame]:
     """The attempts of a batch in line order, as Arrow-backed frames of at most `rows` rows with `LINE_COLUMNS`."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     columns = [attempt.c[name] for name in LINE_COLUMNS]
     last = 0
@@ -141,7 +148,7 @@ def events_of(connection: Connection, batch_id: int) -> Sequence[Row[tuple[objec
 
 
 def _arrow_type(name: str) -> object:
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     if name in ("line_no", "amount"):
         return pa.int64()

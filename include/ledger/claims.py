@@ -135,12 +135,12 @@ def _why_not(connection: Connection, run: Run) -> str | None:
         return "dry_run"
     if not run.past:
         return None
-    total = int(connection.scalar(text(f"SELECT coalesce(sum(s.amount), 0) {_CLAIMABLE}")) or 0)  # noqa: S608
+    total = int(connection.scalar(text(f"SELECT coalesce(sum(s.amount), 0) {_CLAIMABLE}")) or 0)
     return None if total and total == run.send_past_total else "past_date"
 
 
 def _claim_batches(connection: Connection, run: Run, plan: BatchPlan, now: datetime) -> Iterator[int]:
-    currencies = connection.scalars(text(f"SELECT DISTINCT s.currency {_CLAIMABLE} ORDER BY 1")).all()  # noqa: S608
+    currencies = connection.scalars(text(f"SELECT DISTINCT s.currency {_CLAIMABLE} ORDER BY 1")).all()
     sequence = _last_sequence(connection, plan.profile, run.business_date)
     for currency in currencies:
         for part in list(_parts(connection, currency, plan)):
@@ -149,7 +149,7 @@ def _claim_batches(connection: Connection, run: Run, plan: BatchPlan, now: datet
 
 
 def _parts(connection: Connection, currency: str, plan: BatchPlan) -> Iterator[Part]:
-    statement = text(f"SELECT s.row_no, s.amount {_CLAIMABLE} AND s.currency = :currency ORDER BY s.row_no")  # noqa: S608
+    statement = text(f"SELECT s.row_no, s.amount {_CLAIMABLE} AND s.currency = :currency ORDER BY s.row_no")
     rows = connection.execute(statement, {"currency": currency}, execution_options={"yield_per": 50_000})
     return split(((row.row_no, row.amount) for row in rows), plan.max_rows, plan.max_total)
 

@@ -29,7 +29,17 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from include.domain.states import STRENGTH, BatchState, BreakState, Fate, LineClass, OutcomeStatus, ReportState, RunKind, RunState
+from include.domain.states import (
+    STRENGTH,
+    BatchState,
+    BreakState,
+    Fate,
+    LineClass,
+    OutcomeStatus,
+    ReportState,
+    RunKind,
+    RunState,
+)
 from include.ledger.types import Id, Key, UtcDateTime
 
 NAMING: Final = {

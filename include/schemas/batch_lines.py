@@ -31,7 +31,7 @@ class BatchLines(pandera.DataFrameModel):
     amount: Series[np.int64] = pandera.Field(
         gt=0, le=MAX_AMOUNT, description="What is asked. Unit: smallest unit in use of the currency"
     )
-    currency: Series[TextType] = pandera.Field(isin=tuple(CURRENCY_EXPONENT), description="ISO 4217 code")
+    currency: Series[TextType] = pandera.Field(isin=sorted(CURRENCY_EXPONENT), description="ISO 4217 code")
     execute_date: Series[DayType] = pandera.Field(description="The day DOKU is asked to charge. Unit: local day")
     due_date: Series[DayType] = pandera.Field(description="The day the customer owes it. Unit: local day")
     channel: Series[TextType] = pandera.Field(nullable=True, description="Means of payment")

@@ -230,15 +230,13 @@ def validate_due_charges(frame: pd.DataFrame, rules: DueChargeRules) -> pd.DataF
     checked(DueChargesRead, frame)
     columns = {name: Text.of(pa.array(frame[name], pa.string())) for name in FIELDS}
     reasons = Reasons(len(frame))
-    for name in FIELDS:
-        columns[name] = _check_text(name, columns[name], rules, reasons)
+    texts = {name: _check_text(name, columns[name], rules, reasons) for name in FIELDS}
     amounts = _check_amount(columns, rules, reasons)
     _check_currency(columns["currency"], rules, reasons)
     _check_token(columns["token"], rules, reasons)
     due_dates, late = _check_due_date(columns["due_date"], rules, reasons)
     attempts = _check_attempt_no(columns["attempt_no"], reasons)
     said = reasons.joined()
-    texts: dict[str, Any] = {name: columns[name].array for name in FIELDS}
     texts["token"] = pc.if_else(pc.is_null(said), texts["token"], pa.scalar(None, pa.string()))
     typed = {**texts, "amount": amounts, "due_date": due_dates, "attempt_no": attempts, "late": late, "reasons": said}
     order = DueCharges.to_schema().columns
@@ -289,7 +287,7 @@ def _position(key: tuple[str, str]) -> tuple[int, int]:
     return FIELDS.index(key[0]), _CODES.index(key[1])
 
 
-def _check_text(name: str, text: Text, rules: DueChargeRules, reasons: Reasons) -> Text:
+def _check_text(name: str, text: Text, rules: DueChargeRules, reasons: Reasons) -> Any:
     """The rules that hold for any text; gives the column back as it may be stored."""
     rule = rules.fields.get(name)
     typed = name in ("amount", "due_date", "attempt_no")
@@ -341,7 +339,7 @@ def _without_card_numbers(name: str, text: Text, rules: DueChargeRules, reasons:
     return Text.of(card_numbers.mask(text, found)) if len(found.hidden) else text
 
 
-def _storable(name: str, text: Text, control: Mask, too_long: Mask) -> Text:
+def _storable(name: str, text: Text, control: Mask, too_long: Mask) -> Any:
     """Rejected texts without what a database or a page cannot take."""
     array = text.array
     if control.any():
@@ -349,7 +347,7 @@ def _storable(name: str, text: Text, control: Mask, too_long: Mask) -> Text:
         array = pc.if_else(pa.array(control), cleaned, array)
     if too_long.any():
         array = pc.if_else(pa.array(too_long), pc.utf8_slice_codeunits(array, 0, STORED_LENGTH[name]), array)
-    return text if array is text.array else Text.of(array)
+    return array
 
 
 def _check_amount(columns: Mapping[str, Text], rules: DueChargeRules, reasons: Reasons) -> Any:

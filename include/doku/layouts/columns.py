@@ -100,6 +100,8 @@ def _amount_text(slot: Slot, values: Any, exponent: int) -> Any:
     form = slot.amount
     assert form is not None  # noqa: S101  (the layout makes one for every amount)
     _refuse(pc.less(values, 0), "is negative")
+    most = form.largest(slot.width, exponent)
+    _refuse(pc.greater(values, most), f"is more than the column can show ({most} at most)")
     unit = 10**exponent
     whole = pc.divide(values, unit)
     text = _grouped(pc.cast(whole, pa.string()), form.group)
@@ -222,6 +224,9 @@ def _number(text: Any, reason: str, most: int) -> Any:
 def _amount(slot: Slot, text: Any, exponent: int) -> Any:
     form = slot.amount
     assert form is not None  # noqa: S101  (the layout makes one for every amount)
+    if form.decimal:
+        sign = pc.utf8_slice_codeunits(text, -form.places - 1, -form.places)
+        _refuse(pc.not_equal(sign, form.decimal), f"is not written as {form.text}")
     digits = text
     for sign in form.signs:
         digits = pc.replace_substring(digits, sign, "")

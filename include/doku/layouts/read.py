@@ -131,6 +131,8 @@ class FileReader:
         ends = block.count(b"\n")
         if self._line_end == b"\r\n" and not block.count(b"\r\n") == block.count(b"\r") == ends:
             self._refuse_line(block, lambda line: line.count(b"\r") != 1 or not line.endswith(b"\r"), _LINE_END)
+        if block.startswith(self._line_end) or self._line_end * 2 in block:
+            self._refuse_line(block, lambda line: line in {b"", b"\r"}, "is empty")
         if len(block.translate(None, self._controls)) != len(block):
             self._refuse_line(block, self._has_control, "has a control character")
         if self._layout.file.encoding == "ascii" and not block.isascii():

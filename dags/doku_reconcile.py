@@ -1,0 +1,63 @@
+"""
+# Reconcile: DOKU's reports become outcomes
+
+One DAG for each profile. It fetches DOKU's reports, takes each in whole or not at all, gives every attempt its outcome,
+writes the outcomes to the merchant's `doku_charge_outcomes`, and proves that the books tie.
+
+**Runs** on the profile's schedule (`schedule.reconcile`), soon after a delivery (a hint from submit), and by hand. It works on
+all open batches of the profile, whatever their date. "Nothing yet" is a normal end: the rest of the run is skipped and the run
+is green.
+
+**Tasks**
+
+1. `wait_for_reports` looks at DOKU's folder; if a batch is open it waits, without holding a worker, until new files have
+   stopped growing, at most `schedule.report_wait_minutes`.
+2. `fetch` keeps the files, once by their content. Nothing is deleted at DOKU's server unless the profile says so.
+3. `ingest` opens, reads and matches each report in one transaction: every line ends in exactly one class.
+4. `reconcile` concludes the batches whose every attempt is answered.
+5. `write_back` tells the merchant.
+6. `close_books` proves `sent = paid + declined + withdrawn + unknown + awaiting` for each batch, and fails if a report was refused.
+
+**When something fails**, the task says in one sentence what is wrong and what to do. Every task may be cleared at any time. A
+refused report changes nothing; ask DOKU for it again, and a file with other content is taken in by the next run.
+"""  # noqa: D212, D415 - the DAG's page in the UI
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
+
+from include.schemas.profile import Profile
+from plugins.dag_parts import DEFAULT_ARGS, delivered, profiles, tags
+from plugins.operators.close_books import CloseBooksOperator
+from plugins.operators.fetch_reports import FetchReportsOperator
+from plugins.operators.ingest_reports import IngestReportsOperator
+from plugins.operators.reconcile import ReconcileOperator
+from plugins.operators.write_back import WriteBackOperator
+from plugins.sensors.reports_ready import ReportsReadySensor
+
+
+def reconcile_dag(profile: Profile) -> DAG:
+    """The reconcile DAG of a profile."""
+    cron = profile.schedule.reconcile
+    woken = [delivered(profile)]
+    timetable = CronTriggerTimetable(cron, timezone=profile.timezone) if cron else None
+    with DAG(
+        dag_id=f"doku_reconcile__{profile.name}",
+        dag_display_name=f"Reconcile: {profile.title}",
+        schedule=AssetOrTimeSchedule(timetable=timetable, assets=woken) if timetable else woken,
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULT_ARGS,
+        tags=[*tags(profile), "reconcile"],
+        doc_md=__doc__,
+    ) as dag:
+        wait = ReportsReadySensor(task_id="wait_for_reports", profile=profile.name)
+        fetch = FetchReportsOperator(task_id="fetch", profile=profile.name, file_names=wait.output)
+        ingest = IngestReportsOperator(task_id="ingest", profile=profile.name)
+        reconcile = ReconcileOperator(task_id="reconcile", profile=profile.name)
+        write_back = WriteBackOperator(task_id="write_back", profile=profile.name)
+        close = CloseBooksOperator(task_id="close_books", profile=profile.name, ingested=ingest.output)
+        wait >> fetch >> ingest >> reconcile >> write_back >> close
+    return dag
+
+
+for _profile in profiles():
+    reconcile_dag(_profile)

@@ -1,0 +1,1 @@
+"""Operators: they look things up, call a flow and put its result into words."""

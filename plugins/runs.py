@@ -1,0 +1,66 @@
+"""Which run of ours an Airflow run is, and for which business date."""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from include.domain.calendar import local_date
+from include.domain.errors import ConfigError
+from include.domain.money import to_smallest_unit
+from include.domain.states import RunKind
+
+if TYPE_CHECKING:
+    from include.flows.context import FlowContext
+    from include.ledger.runs import Run
+
+
+def ledger_run(flow: "FlowContext", kind: RunKind, context: Any) -> "Run":
+    """The ledger's record of this Airflow run: opened by its first task, found again by every other.
+
+    Its business date is fixed then, so that a task that is cleared days later still works for the same day.
+    """
+    from include.ledger.runs import RunRequest, open_run
+
+    dag_run, params = context["dag_run"], context["params"]
+    business_date = business_date_of(dag_run, params, flow.profile.zone)
+    request = RunRequest(
+        kind=kind,
+        profile=flow.profile.name,
+        external_id=dag_run.run_id,
+        business_date=business_date,
+        today=flow.today,
+        dry_run=bool(params.get("dry_run", False)),
+        send_past_total=_send_past_total(params, business_date, flow.profile.limits.currencies[0]),
+    )
+    return open_run(flow.ledger, request, flow.clock())
+
+
+def business_date_of(dag_run: Any, params: Any, zone: Any) -> date:
+    """The local day that a run works for.
+
+    By hand: the parameter `business_date`, else the local day on which it was triggered. On schedule and in a backfill:
+    the local day of the scheduled time. (Airflow's `ds` is the UTC day and is not used.)
+
+    Raises:
+        ConfigError: The parameter is not a date.
+    """
+    asked = params.get("business_date")
+    if asked and str(dag_run.run_type).rsplit(".", 1)[-1].lower() == "manual":
+        try:
+            return date.fromisoformat(str(asked))
+        except ValueError:
+            raise ConfigError(
+                "parameter business_date", "", f"{asked!r} is not a date; write it as 2026-11-22"
+            ) from None
+    moment: datetime = dag_run.logical_date or dag_run.run_after
+    return local_date(moment, zone)
+
+
+def _send_past_total(params: Any, business_date: date, currency: str) -> int | None:
+    """What may go out for a past date: the entry of the parameter `send_past` that names it, in smallest units."""
+    asked = (params.get("send_past") or {}).get(business_date.isoformat())
+    if asked is None:
+        return None
+    try:
+        return to_smallest_unit(str(asked), currency)
+    except ValueError as caught:
+        raise ConfigError("parameter send_past", business_date.isoformat(), f"{asked!r}: {caught}") from None
