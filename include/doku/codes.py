@@ -1,8 +1,8 @@
 """What a report line's response code means.
 
-Card codes are "00" and the network's two characters [LEG, certain]; some of DOKU's answers have the two characters alone
-[CHK, certain], which are the same code. DOKU's own codes, 55xx, have four. A code that nobody listed is not success, is not
-tried again, and is shown to a person (promise 6).
+Card codes are "00" and the network's two characters [LEG, certain]; some of DOKU's answers have the two characters
+alone [CHK, certain], which are the same code. DOKU's own codes, 55xx, have four. A code that nobody listed is not
+success, is not tried again, and is shown to a person (promise 6).
 """
 
 from collections.abc import Iterable, Mapping

@@ -5,11 +5,9 @@ A file is `LLLL` + wrapped key + data [ABU, certain there; BU in fewer words]:
 1. The key (DOKU: SALT) is 32 random letters and digits, used as the 32 bytes of an AES-256 key; a fresh one for each
    file.
 2. The wrapped key is the RSA encryption of these 32 bytes. "No padding" is textbook RSA: zeros fill the block on the
-   left
-   (inferred from Java's `RSA/ECB/NoPadding`).
-3. The data is AES in ECB with PKCS7 padding; there is no IV and no authentication, so an altered envelope may open
-   to altered
-   lines: only the counts and totals inside the file show it.
+   left (inferred from Java's `RSA/ECB/NoPadding`).
+3. The data is AES in ECB with PKCS7 padding; there is no IV and no authentication, so an altered envelope may open to
+   altered lines: only the counts and totals inside the file show it.
 4. `LLLL` is the length of the wrapped key as written, in decimal. A reader trusts it, never a constant.
 
 Everything streams: memory is bounded by the size of the chunks that come in. `docs/envelope.md` does the same with

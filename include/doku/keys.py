@@ -1,8 +1,7 @@
 """RSA keys of the envelope: DOKU's public keys with their dates, and the merchant's own private key.
 
 DOKU makes a key pair, shares the public key, and says that it must be changed every year or half-year [BU, certain].
-Keys
-come as PEM text, as a certificate, or as the bare base64 that dashboards show.
+Keys come as PEM text, as a certificate, or as the bare base64 that dashboards show.
 """
 
 import base64
@@ -118,9 +117,8 @@ def load_public_key(pem: bytes, origin: str) -> PublicKey:
         origin: The file or setting it came from, for messages.
 
     Raises:
-        KeyFileError: Not a key, a private key, not RSA, smaller than 1024 bits, or with an exponent so small that
-            the key of a
-            file could be computed from the file itself.
+        KeyFileError: Not a key, a private key, not RSA, smaller than 1024 bits, or with an exponent so small that the
+            key of a file could be computed from the file itself.
     """
     if b"PRIVATE KEY" in pem:
         raise KeyFileError(

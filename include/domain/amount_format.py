@@ -19,8 +19,8 @@ class AmountFormat:
     """A way to write an amount of major units.
 
     Attributes:
-        text: `0` whole units; `0.00` or `0,00` with that many decimals; `0v00` the decimals without a sign (1500000 is
-            written 150000000); `#,##0` or `#.##0,00` with groups of three digits.
+        text: `0` whole units; `0.00` or `0,00` with that many decimals; `0v00` the decimals without a sign (1500000
+            is written 150000000); `#,##0` or `#.##0,00` with groups of three digits.
         group: Sign between groups of three digits, or "".
         decimal: Sign before the decimals, or "".
         places: How many decimals.

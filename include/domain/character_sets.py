@@ -1,8 +1,7 @@
 """Sets of characters that a column may hold, in a form that validators, the writer and the reader share.
 
 A set is a list of ranges. From it come a regular expression class that RE2 (pyarrow) and Python read alike, and the
-plain
-bytes for a fast check of a whole column at once.
+plain bytes for a fast check of a whole column at once.
 """
 
 import re

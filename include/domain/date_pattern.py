@@ -1,8 +1,7 @@
 """How a date is written in a file or a name: `yyyyMMdd`, `dd/MM/yyyy`, `yyyy-MM-dd HH:mm:ss`.
 
 DOKU publishes the date form of neither its batch file nor its report (its old interfaces used `yyyyMMdd`), so the
-form is
-always configuration.
+form is always configuration.
 """
 
 import re

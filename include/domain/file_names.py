@@ -76,8 +76,7 @@ class FileNameTemplate:
 
     Placeholders: `{merchant}`; `{business_date:...}` and `{execute_date:...}` with a date form (yyyyMMdd by default);
     `{sequence}`, `{part}`, `{parts}`, with a width (`:04`, then exactly that many digits, zeros in front) or without
-    one (no
-    zeros in front); `{batch_name}` and `{batch_stem}` (the batch file's name with and without its extension).
+    one (no zeros in front); `{batch_name}` and `{batch_stem}` (the batch file's name with and without its extension).
 
     What is written can be read back: `parse(render(facts))` gives the facts, and `render(parse(name))` the name.
 
@@ -87,9 +86,8 @@ class FileNameTemplate:
 
     Raises:
         FileNameError: An unknown placeholder, a character that has no place in a file name, or a template from which
-            the
-            values could not be read back in one way only. It is a ValueError too, so that a profile reports it with
-            its key.
+            the values could not be read back in one way only. It is a ValueError too, so that a profile reports it
+            with its key.
     """
 
     def __init__(self, text: str) -> None:
@@ -116,8 +114,7 @@ class FileNameTemplate:
 
         Raises:
             FileNameError: A value is missing or does not fit, or the name would not be safe: more than 100
-                characters, a dot
-                in front, anything but letters, digits and `_ . + -`.
+                characters, a dot in front, anything but letters, digits and `_ . + -`.
         """
         name = "".join(part.literal or _write(part, _fact(part.field, facts)) for part in self._parts)
         if len(name) > MAX_NAME_LENGTH:
@@ -185,8 +182,7 @@ def _refuse_ambiguous(text: str, parts: tuple[_Part, ...]) -> None:
     """Refuse a template that could read one name in two ways.
 
     One placeholder of unknown width can always be found: what stands before it and after it is known. Of several,
-    those to
-    its left must end at a character that they cannot hold, those to its right must begin after one.
+    those to its left must end at a character that they cannot hold, those to its right must begin after one.
     """
     free = [index for index, part in enumerate(parts) if part.free]
     ends = [_bounded(parts, index, index + 1, 0) for index in free]

@@ -109,8 +109,8 @@ def parse_layout(text: str, origin: str) -> Layout:
         origin: The file's name, or what else to call it in an error.
 
     Raises:
-        LayoutError: With file, key and reason: unknown key or type, a column without a source, overlapping columns,
-            a missing required source, a format that the delimiter breaks, ...
+        LayoutError: With file, key and reason: unknown key or type, a column without a source, overlapping columns, a
+            missing required source, a format that the delimiter breaks, ...
     """
     layout = Layout.from_toml(text, origin, LayoutError)
     if layout.text:

@@ -87,8 +87,7 @@ HEADER_SOURCES: Final[Mapping[Kind, SourceTypes]] = {
     },
 }
 """Facts of a header or a trailer. `file.count` and `file.total` are of the file's own lines and are checked against
-them;
-`file.batch_count` and `file.batch_total` are of the whole batch where its report comes in parts, and are not."""
+them; `file.batch_count` and `file.batch_total` are of the whole batch where its report comes in parts, and are not."""
 
 REQUIRED_SOURCES: Final[Mapping[Kind, tuple[tuple[tuple[str, ...], tuple[Literal["header", "detail"], ...]], ...]]] = {
     "batch": (

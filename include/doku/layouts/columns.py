@@ -1,8 +1,7 @@
 """One column at a time: values to the text of a layout, and back.
 
 A whole column is handled by pyarrow at once. Only when a check fails is the row looked for. Whatever is read must be
-exactly
-what would have been written for the value: numbers and dates are written again and compared.
+exactly what would have been written for the value: numbers and dates are written again and compared.
 
 A problem names the row and the reason, and never shows the value (promise 10).
 """

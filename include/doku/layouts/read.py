@@ -1,8 +1,7 @@
 """The bytes of a report (or a batch file) to frames: all of it as the layout says, or a refusal that names the place.
 
-Nothing is repaired. A file that is taken in has every line, column, constant, count and total as its layout has
-them, so a cut
-or altered file, which the envelope cannot show, is found here.
+Nothing is repaired. A file that is taken in has every line, column, constant, count and total as its layout has them,
+so a cut or altered file, which the envelope cannot show, is found here.
 """
 
 from collections.abc import Iterable, Iterator
@@ -65,12 +64,10 @@ class FileReader:
 
         Yields:
             Frames (n x fields) with Arrow-backed columns: `line_no` (int64, the line of the file, from 1), then the
-            layout's
-            fields in its order: text as string, amount as int64 smallest units, dates as date32, `charged_at` as
-            timestamp
-            without a zone (as DOKU wrote it); empty is null. `attempt.line_no` is called `attempt_line_no`. Only
-            after the
-            last frame is it known that the file is whole: counts, totals and trailer are checked then.
+            layout's fields in its order: text as string, amount as int64 smallest units, dates as date32,
+            `charged_at` as timestamp without a zone (as DOKU wrote it); empty is null. `attempt.line_no` is called
+            `attempt_line_no`. Only after the last frame is it known that the file is whole: counts, totals and
+            trailer are checked then.
 
         Raises:
             FileRefused: With line, column and reason; nothing of the file may be taken in.

@@ -26,19 +26,16 @@ def render_file(layout: Layout, facts: FileFacts, frames: "Iterable[pd.DataFrame
         layout: The layout.
         facts: What the file says about itself.
         frames: The rows in the file's order, in frames of any size. Columns are the fields of the layout's sources
-            without
-            their owner: line_no, invoice_number, token, ...; amount is int64 in smallest units; dates are dates or
-            ISO text;
-            surplus columns are left alone.
+            without their owner: line_no, invoice_number, token, ...; amount is int64 in smallest units; dates are
+            dates or ISO text; surplus columns are left alone.
 
     Yields:
         The file's bytes, in pieces.
 
     Raises:
         FileRefused: With line and column: a value that breaks the layout (too long, a character it may not hold, the
-            delimiter, empty where required), a frame without a needed column; or rows that are not as many, or do
-            not sum to
-            as much, as the facts say. Then nothing that was yielded may be used.
+            delimiter, empty where required), a frame without a needed column; or rows that are not as many, or do not
+            sum to as much, as the facts say. Then nothing that was yielded may be used.
     """
     renderer = _Renderer(layout, facts)
     line_end = layout.file.line_end.encode("ascii")

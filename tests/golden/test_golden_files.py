@@ -1,0 +1,88 @@
+"""Batch files and reports, byte for byte. A difference here is a difference in what DOKU gets, or in what we read.
+
+To see what a change would write: `python -m tests.golden.test_golden_files` rewrites the files; git shows the rest.
+"""
+
+import csv
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from include.doku.layouts.facts import FileFacts
+from include.doku.layouts.read import FileReader
+from include.doku.layouts.render import render_file
+from include.schemas.layout import Layout, load_layout
+
+HERE = Path(__file__).parent
+SHIPPED = HERE.parents[1] / "include" / "config" / "layouts"
+LAYOUTS = sorted([*SHIPPED.glob("*.toml"), *(HERE / "layouts").glob("*.toml")])
+NAME = "TKN_MCH-0001_20260105_0001.TXT"
+TYPES = {
+    "line_no": (pa.int64(), int),
+    "amount": (pa.int64(), int),
+    "execute_date": (pa.date32(), date.fromisoformat),
+    "due_date": (pa.date32(), date.fromisoformat),
+    "charged_at": (pa.timestamp("s"), datetime.fromisoformat),
+}
+
+
+def golden_rows() -> pa.Table:
+    with (HERE / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = {}
+    for name in rows[0]:
+        kind, read = TYPES.get(name, (pa.string(), str))
+        columns[name] = pa.array([read(row[name]) if row[name] else None for row in rows], kind)
+    return pa.table(columns)
+
+
+def golden_facts(table: pa.Table) -> FileFacts:
+    paid = table["response_code"].to_pylist().count("0000")
+    return FileFacts(
+        name=NAME,
+        merchant="MCH-0001",
+        business_date=date(2026, 1, 5),
+        execute_date=date(2026, 1, 6),
+        sequence=1,
+        currency="IDR",
+        count=table.num_rows,
+        total=sum(table["amount"].to_pylist()),
+        batch_name=NAME,
+        success_count=paid,
+        failed_count=table.num_rows - paid,
+        date=date(2026, 1, 7),
+    )
+
+
+def written(layout: Layout) -> bytes:
+    table = golden_rows()
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return b"".join(render_file(layout, golden_facts(table), [frame.iloc[:1], frame.iloc[1:]]))
+
+
+@pytest.mark.parametrize("path", LAYOUTS, ids=lambda path: path.stem)
+def test_the_file_is_written_byte_for_byte(path: Path) -> None:
+    assert written(load_layout(path)) == (HERE / f"{path.stem}.txt").read_bytes()
+
+
+@pytest.mark.parametrize("path", LAYOUTS, ids=lambda path: path.stem)
+def test_the_file_is_read_as_it_was_meant(path: Path) -> None:
+    layout, table = load_layout(path), golden_rows()
+    reader = FileReader(layout, NAME)
+    frame = pd.concat(reader.frames([(HERE / f"{path.stem}.txt").read_bytes()], rows=3))
+    assert (reader.count, reader.total) == (table.num_rows, sum(table["amount"].to_pylist()))
+    found = pa.Table.from_pandas(frame, preserve_index=False)
+    first = 2 if layout.header else 1
+    assert found["line_no"].to_pylist() == list(range(first, first + table.num_rows))
+    for slot in layout.slots["detail"]:
+        if slot.source.startswith(("attempt.", "line.")):
+            key = "attempt_line_no" if slot.field == "line_no" else slot.field
+            assert found[key].to_pylist() == table[slot.field].to_pylist(), slot.name
+
+
+if __name__ == "__main__":
+    for layout_path in LAYOUTS:
+        (HERE / f"{layout_path.stem}.txt").write_bytes(written(load_layout(layout_path)))
