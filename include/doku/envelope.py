@@ -32,7 +32,7 @@ from include.schemas.envelope import EnvelopeSpec
 
 SALT_LENGTH: Final = 32
 BLOCK: Final = 16
-SNIFF_BYTES: Final = 4096
+SNIFF_BYTES: Final = 8192
 """How much of a file `looks_sealed` wants to see."""
 
 _ALPHABET: Final = string.ascii_letters + string.digits

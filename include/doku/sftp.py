@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import paramiko
 
@@ -219,7 +219,7 @@ def _log_in(client: paramiko.SSHClient, settings: SftpSettings) -> None:
             compress=False,
             look_for_keys=False,
             allow_agent=False,
-            transport_factory=_transport,
+            transport_factory=_transport,  # type: ignore[arg-type] - called with keywords
         )
     except HostKeyError:
         raise
@@ -238,8 +238,8 @@ def _log_in(client: paramiko.SSHClient, settings: SftpSettings) -> None:
         ) from None
 
 
-def _transport(sock: socket.socket, **options: object) -> paramiko.Transport:
-    transport = paramiko.Transport(sock, **options)  # type: ignore[arg-type]
+def _transport(sock: socket.socket, **options: Any) -> paramiko.Transport:
+    transport = paramiko.Transport(sock, **options)
     security = transport.get_security_options()
     known = list(security.ciphers)
     security.ciphers = [name for name in _CIPHERS if name in known] + [name for name in known if name not in _CIPHERS]

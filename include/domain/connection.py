@@ -57,7 +57,7 @@ class ConnectionSettings:
         extra = value.get("extra") or {}
         return cls(
             conn_id=conn_id,
-            conn_type=value["conn_type"] if "conn_type" in value else "",
+            conn_type=value.get("conn_type", ""),
             host=value.get("host"),
             port=int(value["port"]) if value.get("port") else None,
             login=value.get("login"),

@@ -1,7 +1,7 @@
 """Errors with names: each says what was wrong, where, and what a person can do now.
 
-A message is one sentence of fact followed by one of advice. It never carries a token, a card number, a key or a password
-(promise 10), so it may be shown in a task log, a page or an alert as it is.
+A message is one sentence of fact followed by one of advice. It never carries a token, a card number, a key or a
+password (promise 10), so it may be shown in a task log, a page or an alert as it is.
 """
 
 from typing import ClassVar

@@ -79,7 +79,8 @@ class Artefacts:
                     size += len(chunk)
         except OSError as caught:
             raise ArtefactError(
-                f"The artefact store cannot take {artefact} ({caught.__class__.__name__}: {caught.strerror or caught}). "
+                f"The artefact store cannot take {artefact} "
+                f"({caught.__class__.__name__}: {caught.strerror or caught}). "
                 f"Check the space and the rights of {ARTEFACTS_VARIABLE}."
             ) from None
         return Kept(artefact, digest.hexdigest(), size)

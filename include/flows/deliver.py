@@ -29,7 +29,6 @@ from include.flows.context import FlowContext
 from include.ledger import tables
 from include.ledger.batches import Batch, find_batch, update_batch, withdraw_attempts
 from include.ledger.events import Note, enter
-from include.ledger.store import Ledger
 from include.ledger.writeback import claims_of_batch, outcomes_of_batch
 
 _GONE: Final = (BatchState.DELIVERED, BatchState.RECONCILED)
@@ -186,7 +185,8 @@ def _after_refusal(
         raise DeliveryRefused(_taken(context, batch, found))
     raise DeliveryRefused(
         f"The server did not give {batch.file_name} its final name, and no such file is there, so nothing was sent. "
-        f"{refusal.message} Ask DOKU whether this user may rename there (profile: batch.delivery), then clear this task."
+        f"{refusal.message} Ask DOKU whether this user may rename there (profile: batch.delivery), "
+        "then clear this task."
     )
 
 
@@ -217,8 +217,8 @@ def _name_taken(context: FlowContext, batch: Batch, mine: str, run_id: int, foun
 
 def _taken(context: FlowContext, batch: Batch, found: Look) -> str:
     return (
-        f"{context.profile.batch.folder} holds a {batch.file_name} with another content (SHA-256 {found.digest or 'unread'}) "
-        f"than ours ({batch.envelope_digest}). Nothing was overwritten. Find out who wrote it: another ledger, or an "
+        f"{context.profile.batch.folder} holds a {batch.file_name} with another content "
+        f"(SHA-256 {found.digest or 'unread'}) than ours ({batch.envelope_digest}). Nothing was overwritten. Find out who wrote it: another ledger, or an "
         "earlier one, may be at work on the same DOKU account."
     )
 
@@ -335,8 +335,7 @@ def for_billing(context: FlowContext, rows: Iterator[Mapping[str, Any]]) -> Iter
 
 
 def _batch(context: FlowContext, batch_id: int) -> Batch:
-    ledger: Ledger = context.ledger
-    with ledger.read() as connection:
+    with context.ledger.read() as connection:
         return find_batch(connection, batch_id)
 
 

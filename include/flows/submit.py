@@ -8,7 +8,7 @@ import pandas as pd  # noqa: TID253 - frames flow through here
 from include.billing.due_charges import read_due_charges
 from include.billing.outcomes import check_outcomes_table
 from include.domain.calendar import decide_execute_date
-from include.domain.file_names import FileNameTemplate
+from include.domain.file_names import FileNameTemplate, NameFact
 from include.domain.invoice_numbers import charge_stem
 from include.domain.states import RunState
 from include.flows.context import FlowContext
@@ -74,7 +74,12 @@ def _plan(context: FlowContext, business_date: date, layout: Layout) -> BatchPla
     execute_date = decide_execute_date(business_date, context.clock(), profile.batch.cutoff, profile.zone)
 
     def file_name(day: date, sequence: int) -> str:
-        facts = {"merchant": profile.merchant, "business_date": day, "execute_date": execute_date, "sequence": sequence}
+        facts: dict[str, NameFact] = {
+            "merchant": profile.merchant,
+            "business_date": day,
+            "execute_date": execute_date,
+            "sequence": sequence,
+        }
         return template.render(facts)
 
     return BatchPlan(
@@ -112,7 +117,7 @@ def _staged(checked: pd.DataFrame, billing_source: str) -> pd.DataFrame:
     """The checked frame and the stem of each charge's invoice numbers (null for a row without an id)."""
     ids = checked["charge_id"].astype(object).tolist()
     stems = [charge_stem(billing_source, charge) if isinstance(charge, str) else None for charge in ids]
-    return checked.assign(stem=pd.array(stems, dtype=checked["charge_id"].dtype))
+    return checked.assign(stem=pd.Series(stems, index=checked.index, dtype=checked["charge_id"].dtype))
 
 
 def _count(staged: pd.DataFrame, read: dict[str, tuple[int, int]]) -> None:

@@ -13,8 +13,8 @@ from include.ledger.runs import claimed_runs
 def findings(context: FlowContext) -> Iterator[str]:
     """Everything that is wrong, a sentence each; nothing when all is well.
 
-    Checked: the books of every submit run and of every batch (promise 2), the plaintext of every sealed batch against its
-    attempts (promise 3), the digest of every kept file (promise 3 and 5).
+    Checked: the books of every submit run and of every batch (promise 2), the plaintext of every sealed batch against
+    its attempts (promise 3), the digest of every kept file (promise 3 and 5).
     """
     name = context.profile.name
     with context.ledger.read() as connection:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd  # noqa: TID253 - hands out frames
-from sqlalchemy import Connection, Row, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, RowMapping, insert, literal, or_, select, update
 
 from include.domain.errors import LedgerError
 from include.domain.states import BatchState, OutcomeStatus
@@ -62,7 +63,7 @@ class Batch:
 
 def find_batch(connection: Connection, batch_id: int) -> Batch:
     """The batch of that id. LedgerError when there is none."""
-    found = connection.execute(select(batch).where(batch.c.batch_id == batch_id)).one_or_none()
+    found = connection.execute(select(batch).where(batch.c.batch_id == batch_id)).mappings().one_or_none()
     if found is None:
         raise LedgerError(f"The ledger knows no batch {batch_id}.")
     return _batch(found)
@@ -71,7 +72,7 @@ def find_batch(connection: Connection, batch_id: int) -> Batch:
 def find_batch_named(connection: Connection, profile: str, file_name: str) -> Batch:
     """The batch of a file name. LedgerError when the profile has none of that name."""
     where = (batch.c.profile == profile, batch.c.file_name == file_name)
-    found = connection.execute(select(batch).where(*where)).one_or_none()
+    found = connection.execute(select(batch).where(*where)).mappings().one_or_none()
     if found is None:
         raise LedgerError(f"The ledger knows no batch file {file_name} of profile {profile}.")
     return _batch(found)
@@ -80,20 +81,22 @@ def find_batch_named(connection: Connection, profile: str, file_name: str) -> Ba
 def all_batches(connection: Connection, profile: str) -> list[Batch]:
     """All batches of a profile, oldest first."""
     statement = select(batch).where(batch.c.profile == profile).order_by(batch.c.batch_id)
-    return [_batch(row) for row in connection.execute(statement)]
+    return [_batch(row) for row in connection.execute(statement).mappings()]
 
 
 def batches_in(connection: Connection, profile: str, states: Sequence[BatchState]) -> list[Batch]:
     """A profile's batches in some states, oldest first."""
     where = (batch.c.profile == profile, batch.c.state.in_(states))
-    return [_batch(row) for row in connection.execute(select(batch).where(*where).order_by(batch.c.batch_id))]
+    statement = select(batch).where(*where).order_by(batch.c.batch_id)
+    return [_batch(row) for row in connection.execute(statement).mappings()]
 
 
 def batches_worked_on(connection: Connection, profile: str, run_id: int, states: Sequence[BatchState]) -> list[Batch]:
     """A profile's batches that are in some states or whose state a run changed, oldest first."""
     changed = select(batch_event.c.batch_id).where(batch_event.c.run_id == run_id)
     where = (batch.c.profile == profile, or_(batch.c.state.in_(states), batch.c.batch_id.in_(changed)))
-    return [_batch(row) for row in connection.execute(select(batch).where(*where).order_by(batch.c.batch_id))]
+    statement = select(batch).where(*where).order_by(batch.c.batch_id)
+    return [_batch(row) for row in connection.execute(statement).mappings()]
 
 
 def update_batch(connection: Connection, batch_id: int, **columns: object) -> None:
@@ -141,7 +144,7 @@ def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: dat
     connection.execute(insert(outcome).from_select(columns, rows))
 
 
-def events_of(connection: Connection, batch_id: int) -> Sequence[Row[tuple[object, ...]]]:
+def events_of(connection: Connection, batch_id: int) -> Sequence[Row[Any]]:
     """The events of a batch, in order."""
     statement = select(batch_event).where(batch_event.c.batch_id == batch_id).order_by(batch_event.c.event_no)
     return connection.execute(statement).all()
@@ -155,8 +158,7 @@ def _arrow_type(name: str) -> object:
     return pa.date32() if name.endswith("_date") else pa.string()
 
 
-def _batch(row: Row[tuple[object, ...]]) -> Batch:
-    found = row._mapping
+def _batch(row: RowMapping) -> Batch:
     names = Batch.__dataclass_fields__
-    values = {name: found[name] for name in names}
+    values = {name: row[name] for name in names}
     return Batch(**{**values, "state": BatchState(values["state"])})

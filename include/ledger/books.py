@@ -43,7 +43,8 @@ class Line:
 
 # Attempts that a run made count as sent once their batch has left; until then they are in flight.
 _RUN_LINES: Final = """
-    SELECT 0 AS batch_id, a.currency, CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 'in_flight' ELSE 'sent' END AS term,
+    SELECT 0 AS batch_id, a.currency,
+           CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 'in_flight' ELSE 'sent' END AS term,
            CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 'not_delivered' ELSE '' END AS detail,
            count(*) AS count, sum(a.amount) AS amount
     FROM batch b JOIN attempt a ON a.batch_id = b.batch_id WHERE b.run_id = :run_id GROUP BY a.currency, 3, 4
@@ -82,7 +83,7 @@ _BATCH_LINES: Final = """
     GROUP BY batch_id, currency, term, detail
 """
 
-_SENT: Final = "SELECT currency, line_count AS count, total_amount AS amount FROM batch WHERE batch_id = :batch_id"
+_SENT: Final = "SELECT currency, line_count AS charges, total_amount AS amount FROM batch WHERE batch_id = :batch_id"
 
 
 def run_lines(connection: Connection, run_id: int) -> list[Line]:
@@ -91,10 +92,10 @@ def run_lines(connection: Connection, run_id: int) -> list[Line]:
 
 
 def batch_lines(connection: Connection, batch_id: int) -> list[Line]:
-    """What became of the attempts of a batch, by term (declined: by code; paid: apart if reversed), and `sent` as claimed."""
+    """What became of the attempts of a batch by term (declined: by code; paid: apart if reversed), and its `sent`."""
     key = {"batch_id": batch_id}
     sent = connection.execute(text(_SENT), key).one()
-    whole = Line(batch_id, sent.currency, "sent", "", int(sent.count), int(sent.amount))
+    whole = Line(batch_id, sent.currency, "sent", "", int(sent.charges), int(sent.amount))
     return [whole, *_lines(connection.execute(text(dedent(_BATCH_LINES)), key))]
 
 
@@ -180,7 +181,8 @@ def _compare(left: str, value: tuple[int, int], right: str, parts: Iterable[tupl
     total = (sum(count for count, _ in listed), sum(amount for _, amount in listed))
     if value != total:
         raise BooksDoNotTie(
-            f"The books do not tie: {left} is {value[0]} charges of {value[1]} in all, but {right} is {total[0]} of {total[1]}. "
+            f"The books do not tie: {left} is {value[0]} charges of {value[1]} in all, "
+            f"but {right} is {total[0]} of {total[1]}. "
             "Nothing more is sent by this run; run `python -m include.cli verify` to see which rows differ."
         )
 

@@ -1,7 +1,8 @@
 """The claim: staged rows become attempts in batches, in one transaction, one run at a time for each billing source.
 
-Promise 1 does not rest on the lock: the unique constraint on (billing_source, charge_id, attempt_no) and the reference to
-the outcome that freed the charge refuse a second live attempt whoever writes it. The lock only spares everybody the error.
+Promise 1 does not rest on the lock: the unique constraint on (billing_source, charge_id, attempt_no) and the reference
+to the outcome that freed the charge refuse a second live attempt whoever writes it. The lock only spares everybody the
+error.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -48,9 +49,9 @@ _CLAIMABLE: Final = """
 
 _CLAIM: Final = (
     """
-    INSERT INTO attempt (invoice_number, billing_source, charge_id, attempt_no, previous_invoice_number, previous_status,
-        profile, batch_id, line_no, customer_id, billing_number, token, amount, currency, due_date, execute_date, channel,
-        description, network, rule)
+    INSERT INTO attempt (invoice_number, billing_source, charge_id, attempt_no, previous_invoice_number,
+        previous_status, profile, batch_id, line_no, customer_id, billing_number, token, amount, currency, due_date,
+        execute_date, channel, description, network, rule)
     SELECT s.stem || CASE WHEN coalesce(f.attempt_no, 1) < 10 THEN '0' ELSE '' END
                   || CAST(coalesce(f.attempt_no, 1) AS VARCHAR(2)),
         :billing_source, s.charge_id, coalesce(f.attempt_no, 1), f.previous_invoice_number, f.previous_status,

@@ -17,7 +17,8 @@ _REPEATED: Final = """
     WITH several AS (
         SELECT charge_id, min(row_no) AS first_row,
                count(DISTINCT coalesce(customer_id, '') || '|' || coalesce(billing_number, '') || '|' ||
-                     coalesce(token, '') || '|' || CAST(amount AS VARCHAR(30)) || '|' || coalesce(currency, '') || '|' ||
+                     coalesce(token, '') || '|' || CAST(amount AS VARCHAR(30)) || '|' ||
+                     coalesce(currency, '') || '|' ||
                      coalesce(CAST(due_date AS VARCHAR(10)), '') || '|' || coalesce(channel, '') || '|' ||
                      coalesce(description, '') || '|' || coalesce(network, '') || '|' ||
                      coalesce(CAST(attempt_no AS VARCHAR(10)), '') || '|' || coalesce(reasons, '')) AS forms

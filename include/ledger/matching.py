@@ -1,8 +1,8 @@
 """Matching: the staged lines of one report against the attempts, set-based, in one transaction.
 
-A line ties by its invoice number and by nothing else. Each line ends in one class; lines that speak of an attempt give it
-an outcome; what does not tie opens a break. Outcomes are only appended and the strongest counts, so the order in which
-reports come makes no difference to what an attempt ends as.
+A line ties by its invoice number and by nothing else. Each line ends in one class; lines that speak of an attempt give
+it an outcome; what does not tie opens a break. Outcomes are only appended and the strongest counts, so the order in
+which reports come makes no difference to what an attempt ends as.
 """
 
 from dataclasses import dataclass
@@ -64,8 +64,10 @@ _OUTCOMES: Final = """
 """
 
 _BREAKS: Final = """
-    INSERT INTO recon_break (profile, kind, subject, invoice_number, report_id, line_no, amount, details, state, opened_at)
-    SELECT :profile, l.line_class, :digest || ':' || CAST(l.line_no AS VARCHAR(20)), l.invoice_number, l.report_id, l.line_no,
+    INSERT INTO recon_break (profile, kind, subject, invoice_number, report_id, line_no, amount, details, state,
+        opened_at)
+    SELECT :profile, l.line_class, :digest || ':' || CAST(l.line_no AS VARCHAR(20)), l.invoice_number, l.report_id,
+        l.line_no,
         CASE l.line_class WHEN 'amount_differs' THEN coalesce(l.amount, 0) - a.amount ELSE coalesce(l.amount, 0) END,
         CASE l.line_class
             WHEN 'amount_differs' THEN 'sent ' || CAST(a.amount AS VARCHAR(20)) || ' ' || a.currency || ', reported '
@@ -73,7 +75,8 @@ _BREAKS: Final = """
             WHEN 'conflict' THEN 'this line says ' || l.status || ' ' || l.response_code || ', known: ' || coalesce((
                  SELECT min(o.status || ' ' || coalesce(o.response_code, '')) FROM outcome o
                  WHERE o.invoice_number = l.invoice_number
-                   AND NOT (o.report_id IS NOT NULL AND o.report_id = l.report_id AND o.report_line_no = l.line_no)), 'nothing')
+                   AND NOT (o.report_id IS NOT NULL AND o.report_id = l.report_id AND o.report_line_no = l.line_no)),
+                 'nothing')
             WHEN 'other_profile' THEN 'the attempt was sent by profile ' || a.profile
             ELSE 'no attempt with this invoice number was sent' END,
         'open', :at
@@ -83,7 +86,7 @@ _BREAKS: Final = """
 """
 
 _CLASSES: Final = (
-    "SELECT line_class, count(*) AS count FROM report_line WHERE report_id = :report_id GROUP BY line_class"
+    "SELECT line_class, count(*) AS lines FROM report_line WHERE report_id = :report_id GROUP BY line_class"
 )
 
 
@@ -115,4 +118,4 @@ def match(connection: Connection, *, report_id: int, profile: str, digest: str, 
     moment = bindparam("at", value=at, type_=UtcDateTime)
     connection.execute(text(dedent(_OUTCOMES)).bindparams(moment), key)
     connection.execute(text(dedent(_BREAKS)).bindparams(moment), {**key, "profile": profile, "digest": digest})
-    return Matched({row.line_class: int(row.count) for row in connection.execute(text(_CLASSES), key)})
+    return Matched({row.line_class: int(row.lines) for row in connection.execute(text(_CLASSES), key)})

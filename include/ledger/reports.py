@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LedgerError
@@ -95,7 +96,7 @@ def find_report(connection: Connection, report_id: int, *, for_update: bool = Fa
     statement = select(report_file).where(report_file.c.report_id == report_id)
     if for_update and connection.dialect.name == "postgresql":
         statement = statement.with_for_update()
-    found = connection.execute(statement).one_or_none()
+    found = connection.execute(statement).mappings().one_or_none()
     if found is None:
         raise LedgerError(f"The ledger knows no report {report_id}.")
     return _report(found)
@@ -104,15 +105,14 @@ def find_report(connection: Connection, report_id: int, *, for_update: bool = Fa
 def reports_in(connection: Connection, profile: str, *states: ReportState) -> list[Report]:
     """A profile's reports in some states, oldest first."""
     where = (report_file.c.profile == profile, report_file.c.state.in_(states))
-    return [
-        _report(row) for row in connection.execute(select(report_file).where(*where).order_by(report_file.c.report_id))
-    ]
+    statement = select(report_file).where(*where).order_by(report_file.c.report_id)
+    return [_report(row) for row in connection.execute(statement).mappings()]
 
 
 def all_reports(connection: Connection, profile: str) -> list[Report]:
     """All reports of a profile, oldest first."""
     statement = select(report_file).where(report_file.c.profile == profile).order_by(report_file.c.report_id)
-    return [_report(row) for row in connection.execute(statement)]
+    return [_report(row) for row in connection.execute(statement).mappings()]
 
 
 def advance_report(connection: Connection, report_id: int, state: ReportState, **columns: object) -> None:
@@ -141,6 +141,6 @@ def reports_answering(connection: Connection, batch_id: int) -> list[tuple[str, 
     return [(row.file_name, row.artefact) for row in connection.execute(statement)]
 
 
-def _report(row: Row[tuple[object, ...]]) -> Report:
-    values = {name: row._mapping[name] for name in Report.__dataclass_fields__}
+def _report(row: RowMapping) -> Report:
+    values: dict[str, Any] = {name: row[name] for name in Report.__dataclass_fields__}
     return Report(**{**values, "state": ReportState(values["state"])})

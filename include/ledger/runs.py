@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LedgerError
@@ -72,7 +72,7 @@ def open_run(ledger: Ledger, request: RunRequest, now: datetime) -> Run:
 def find_run(connection: Connection, run_id: int, *, for_update: bool = False) -> Run:
     """The run of that id; optionally locked until the transaction ends. LedgerError when there is none."""
     statement = select(run).where(run.c.run_id == run_id)
-    found = connection.execute(statement.with_for_update() if for_update else statement).one_or_none()
+    found = connection.execute(statement.with_for_update() if for_update else statement).mappings().one_or_none()
     if found is None:
         raise LedgerError(f"The ledger knows no run {run_id}. Start the run again from its first task.")
     return _run(found)
@@ -91,20 +91,19 @@ def advance_run(connection: Connection, run_id: int, **values: object) -> None:
 
 def _one(connection: Connection, kind: RunKind, profile: str, external_id: str) -> Run:
     where = (run.c.kind == kind, run.c.profile == profile, run.c.external_id == external_id)
-    return _run(connection.execute(select(run).where(*where)).one())
+    return _run(connection.execute(select(run).where(*where)).mappings().one())
 
 
-def _run(row: Row[tuple[object, ...]]) -> Run:
-    found = row._mapping
+def _run(row: RowMapping) -> Run:
     return Run(
-        run_id=found["run_id"],
-        kind=RunKind(found["kind"]),
-        profile=found["profile"],
-        external_id=found["external_id"],
-        business_date=found["business_date"],
-        opened_at=found["opened_at"],
-        dry_run=found["dry_run"],
-        past=found["past"],
-        send_past_total=found["send_past_total"],
-        state=RunState(found["state"]),
+        run_id=row["run_id"],
+        kind=RunKind(row["kind"]),
+        profile=row["profile"],
+        external_id=row["external_id"],
+        business_date=row["business_date"],
+        opened_at=row["opened_at"],
+        dry_run=row["dry_run"],
+        past=row["past"],
+        send_past_total=row["send_past_total"],
+        state=RunState(row["state"]),
     )

@@ -12,7 +12,7 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 
 def Key(length: int) -> String:  # noqa: N802 - reads as a type in the table definitions
     """Text that is compared byte by byte: ids, names, digests."""
-    return String(length).with_variant(String(length, collation="C"), "postgresql")  # type: ignore[return-value]
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,7 +1,7 @@
 """Temporary tables of one connection: where rows stand between reading and the set-based statement that decides.
 
-They live and die with the connection: nobody else sees them, a crash leaves nothing behind, they cost no write-ahead log,
-and two copies of a task cannot meet in them.
+They live and die with the connection: nobody else sees them, a crash leaves nothing behind, they cost no write-ahead
+log, and two copies of a task cannot meet in them.
 """
 
 from typing import Final

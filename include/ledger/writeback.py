@@ -69,5 +69,5 @@ def _pages(ledger: Ledger, statement: str, key: int, rows: int = 10_000) -> Iter
             page = connection.execute(query, {"id": key, "after": after, "rows": rows}).mappings().all()
         if not page:
             return
-        yield from page
+        yield from (dict(row) for row in page)
         after = page[-1]["position"]

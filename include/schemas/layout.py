@@ -100,6 +100,17 @@ class Layout(StrictModel):
             if slot.amount and slot.field == "amount"
         )
 
+    def largest_total(self, currency: str) -> int | None:
+        """The largest total that the header and the trailer can write, in smallest units; None: they have none."""
+        exponent = CURRENCY_EXPONENT[currency]
+        totals = [
+            slot.amount.largest(slot.width, exponent)
+            for section in ("header", "trailer")
+            for slot in self.slots.get(section, ())
+            if slot.amount and slot.source == "file.total"
+        ]
+        return min(totals, default=None)
+
 
 def parse_layout(text: str, origin: str) -> Layout:
     """Read and check a layout.

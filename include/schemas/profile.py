@@ -1,7 +1,7 @@
 """The profile: all settings of one merchant account at DOKU, read from one TOML file.
 
-What DOKU tells a merchant only at onboarding is held here and in the layouts, never in code. A field whose default is an
-assumption says so in its description; `docs/onboarding.md` lists them all.
+What DOKU tells a merchant only at onboarding is held here and in the layouts, never in code. A field whose default is
+an assumption says so in its description; `docs/onboarding.md` lists them all.
 """
 
 import os
@@ -246,6 +246,11 @@ class Profile(StrictModel):
             raise ValueError(f"no such timezone: {zone!r}") from None
         return zone
 
+    def beside(self, path: Path) -> Self:
+        """The same profile, with its files (keys, layouts) looked for beside that file."""
+        self._directory = path.resolve().parent
+        return self
+
     @property
     def zone(self) -> ZoneInfo:
         """The profile's timezone: business dates and cut-offs are in it."""
@@ -295,8 +300,7 @@ def load_profile(path: Path) -> Profile:
         raise ConfigError(
             str(path), "name", f"is {profile.name!r}, but the file is called {path.name}; make them equal"
         )
-    profile._directory = path.resolve().parent
-    return profile
+    return profile.beside(path)
 
 
 def load_profile_named(name: str) -> Profile:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import XComArg
+
 from include.domain.errors import ReportRefused
 from include.domain.states import RunKind
 from plugins.operators.flow_operator import FlowOperator
@@ -19,7 +21,7 @@ class CloseBooksOperator(FlowOperator):
 
     template_fields: Sequence[str] = (*FlowOperator.template_fields, "ingested")
 
-    def __init__(self, *, ingested: Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, ingested: Mapping[str, Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ingested = ingested
 
@@ -32,7 +34,7 @@ class CloseBooksOperator(FlowOperator):
         books = close_reconcile_run(flow, run)
         for line in books:
             self.log.info("%s", line)
-        refused = (self.ingested or {}).get("refused") or []
+        refused = dict(self.ingested or {}).get("refused") or []
         if refused:
             raise ReportRefused(
                 f"{' '.join(f'Refused: {reason}.' for reason in refused)} Everything else of this run was done. "

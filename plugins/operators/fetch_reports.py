@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import XComArg
+
 from plugins.operators.flow_operator import FlowOperator
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ class FetchReportsOperator(FlowOperator):
 
     template_fields: Sequence[str] = (*FlowOperator.template_fields, "file_names")
 
-    def __init__(self, *, file_names: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, file_names: Sequence[str] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.file_names = file_names
 
@@ -25,6 +27,6 @@ class FetchReportsOperator(FlowOperator):
         """Fetch; returns the ledger's ids of the reports."""
         from include.flows.fetch import fetch_reports
 
-        report_ids = fetch_reports(flow, list(self.file_names or ()))
+        report_ids = fetch_reports(flow, [str(name) for name in self.file_names or ()])
         self.log.info("Fetched reports: %s", report_ids or "none")
         return report_ids

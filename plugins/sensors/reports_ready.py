@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
 from plugins.errors import errors_in_words
 from plugins.triggers.new_reports import NewReportsTrigger
@@ -15,8 +15,8 @@ class ReportsReadySensor(BaseSensorOperator):
     """Waits for reports that have stopped growing, and hands on their names.
 
     It does not wait at all when no batch is open and nothing new is there, and it waits no longer than the profile says
-    (`schedule.report_wait_minutes`): "nothing yet" is a normal end and skips the rest of the run. That a report is late is
-    for the watchdog to say.
+    (`schedule.report_wait_minutes`): "nothing yet" is a normal end and skips the rest of the run. That a report is late
+    is for the watchdog to say.
 
     It looks once itself before it defers, since most runs find nothing to wait for and then need no triggerer.
 
@@ -30,7 +30,7 @@ class ReportsReadySensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.profile = profile
 
-    def execute(self, context: Any) -> Any:  # noqa: ARG002 - Airflow's signature
+    def execute(self, context: Any) -> list[str]:  # noqa: ARG002 - Airflow's signature
         """Look; then wait in the triggerer if there is something to wait for."""
         from include.flows.fetch import look_for_reports
         from include.flows.reconcile import has_pending_work
@@ -47,7 +47,7 @@ class ReportsReadySensor(BaseSensorOperator):
         until = datetime.now(UTC) + timedelta(minutes=minutes)
         self.log.info("%s open batches, new files: %s", found.open_batches, [seen.file_name for seen in found.listed])
         # The trigger ends by itself; the timeout is for a triggerer that does not come back.
-        self.defer(
+        raise TaskDeferred(
             trigger=NewReportsTrigger(profile=self.profile, until=until.isoformat()),
             method_name="execute_complete",
             timeout=timedelta(minutes=minutes) + timedelta(minutes=5),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -12,6 +12,9 @@ from include.domain.connection import ConnectionSettings
 from include.domain.errors import DokuError
 from include.schemas.profile import Profile, load_profile_named
 from plugins.flow_context import connection_settings, flow_context_of
+
+if TYPE_CHECKING:
+    from include.flows.fetch import NewReports
 
 
 class NewReportsTrigger(BaseTrigger):
@@ -25,7 +28,7 @@ class NewReportsTrigger(BaseTrigger):
     """
 
     def __init__(self, *, profile: str, until: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.profile = profile
         self.until = until
 
@@ -43,24 +46,24 @@ class NewReportsTrigger(BaseTrigger):
             event = {"error": f"Unexpected {caught.__class__.__name__} while waiting for reports.", "retryable": True}
         else:
             event = {"file_names": names}
-        yield TriggerEvent(event)
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> list[str]:
         profile = await asyncio.to_thread(load_profile_named, self.profile)
         connections = {conn_id: await self._connection(conn_id) for conn_id in _needed(profile)}
         until = datetime.fromisoformat(self.until)
-        earlier = None
+        earlier: NewReports | None = None
         failure: DokuError | None = None
         while True:
             try:
-                now = await asyncio.to_thread(_look, profile, connections)
+                now: NewReports | None = await asyncio.to_thread(_look, profile, connections)
                 failure = None
             except DokuError as caught:
                 if not caught.retryable:
                     raise
                 now, failure = None, caught  # a server that is down for a moment: the next look may do
             stable = now.stable_since(earlier) if now and earlier else ()
-            if stable and len(stable) == len(now.listed):  # those still growing are waited for
+            if now and stable and len(stable) == len(now.listed):  # those still growing are waited for
                 return [seen.file_name for seen in stable]
             pause = (
                 profile.schedule.report_stable_seconds if now and now.listed else profile.schedule.report_poll_seconds
@@ -80,7 +83,7 @@ def _needed(profile: Profile) -> tuple[str, ...]:
     return profile.connections.ledger, profile.connections.sftp
 
 
-def _look(profile: Profile, connections: dict[str, ConnectionSettings]) -> Any:
+def _look(profile: Profile, connections: dict[str, ConnectionSettings]) -> "NewReports":
     from include.flows.fetch import look_for_reports
 
     with flow_context_of(profile, connections) as flow:

@@ -31,7 +31,7 @@ _FIRST_DAY: Final = -719_162
 """0001-01-01 as Arrow counts days; Python's calendar begins there."""
 
 
-class ColumnProblem(Exception):  # noqa: N818  (never leaves the package: FileRefused is made of it)
+class ColumnProblem(Exception):
     """A value breaks its column.
 
     Attributes:
@@ -250,11 +250,10 @@ def _dates(pattern: DatePattern, text: Any) -> Any:
     iso = [found["yyyy"], "-", found["MM"], "-", found["dd"]]
     if pattern.with_time:
         iso += [" ", found["HH"], ":", found["mm"], ":", found.get("ss", "00")]
-    try:
-        values = pc.cast(_joined(*iso), ARROW_TYPES["datetime" if pattern.with_time else "date"])
-    except pa.ArrowInvalid:
-        row = next(row for row, one in enumerate(text.to_pylist()) if one is not None and not _is_date(pattern, one))
-        raise ColumnProblem(row, reason) from None
+    values = _cast(_joined(*iso), ARROW_TYPES["datetime" if pattern.with_time else "date"])
+    if values is None:
+        rows = enumerate(text.to_pylist())
+        raise ColumnProblem(next(row for row, one in rows if one is not None and not _is_date(pattern, one)), reason)
     _check_days(pc.cast(values, pa.date32()))
     return values
 
@@ -307,19 +306,19 @@ def _as(values: Any, wanted: Any, reason: str) -> Any:
     """Values as another Arrow type, without losing anything."""
     if values.type == wanted:
         return values
+    made = _cast(values, wanted)
+    if made is None:
+        rows = (row for row in range(len(values)) if _cast(values.slice(row, 1), wanted) is None)
+        raise ColumnProblem(next(rows, 0), reason)
+    return made
+
+
+def _cast(values: Any, wanted: Any) -> Any:
+    """The values as another type, or None. Arrow's own error quotes the value: nothing may be chained to it."""
     try:
         return pc.cast(values, wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        row = next((row for row in range(len(values)) if not _casts(values.slice(row, 1), wanted)), 0)
-        raise ColumnProblem(row, reason) from None
-
-
-def _casts(values: Any, wanted: Any) -> bool:
-    try:
-        pc.cast(values, wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return False
-    return True
+        return None
 
 
 def _check_days(days: Any) -> None:

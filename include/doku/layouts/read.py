@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _CONTROLS = frozenset(range(0x20)) | {0x7F}
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()
 _FREE_SOURCES = ("attempt.", "line.")
+_BLOCK_BYTES = 1 << 28
+"""Most bytes of a block of lines, were every line as long as the layout allows."""
 
 
 class FileReader:
@@ -73,7 +75,9 @@ class FileReader:
             FileRefused: With line, column and reason; nothing of the file may be taken in.
         """
         pending: bytes | None = None
-        for block in line_blocks(chunks, name=self.name, rows=rows, longest=self._layout.longest_line):
+        longest = self._layout.longest_line
+        rows = max(1, min(rows, _BLOCK_BYTES // longest))
+        for block in line_blocks(chunks, name=self.name, rows=rows, longest=longest):
             if pending is not None:
                 yield from self._take(pending)
             pending = block
@@ -239,7 +243,8 @@ class FileReader:
 
     def _check_currency(self, values: Any) -> None:
         first = values[0].as_py()
-        if self.count == 0 and first in CURRENCY_EXPONENT:
+        # Another currency of the same exponent: the header's total was read rightly.
+        if self.count == 0 and CURRENCY_EXPONENT.get(first) == CURRENCY_EXPONENT[self.currency]:
             self.currency = first
         other = first_true(pc.fill_null(pc.not_equal(values, self.currency), False))
         if other is not None:

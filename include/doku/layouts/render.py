@@ -1,7 +1,7 @@
 """Frames to the bytes of a file: a pure function, so that the same batch always gives the same bytes."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa  # noqa: TID253  (this module is about columns; no DAG file imports it)
 import pyarrow.compute as pc  # noqa: TID253
@@ -17,6 +17,10 @@ from include.schemas.layout_sources import IGNORED
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SLICE_ROWS: Final = 100_000
+_SLICE_BYTES: Final = 1 << 29
+"""Rows are rendered so many at a time, and fewer where lines are long: memory, and Arrow's 2 GiB of text per column."""
 
 
 def render_file(layout: Layout, facts: FileFacts, frames: "Iterable[pd.DataFrame]") -> Iterator[bytes]:
@@ -55,6 +59,7 @@ class _Renderer:
             raise FileRefused(facts.name, None, None, "a batch file without a line is never made")
         self._layout, self._facts = layout, facts
         self._exponent = CURRENCY_EXPONENT[facts.currency]
+        self._slice_rows = max(1, min(_SLICE_ROWS, _SLICE_BYTES // layout.longest_line))
         self._line_no = 1 if layout.header else 0
         self._rows = self._total = 0
 
@@ -63,8 +68,8 @@ class _Renderer:
         if self._layout.header:
             yield self._line("header", 1)
         for frame in frames:
-            if len(frame):
-                yield self._details(frame)
+            for start in range(0, len(frame), self._slice_rows):
+                yield self._details(frame.iloc[start : start + self._slice_rows])
         self._check_sums()
         if self._layout.trailer:
             yield self._line("trailer", self._line_no + 1)
@@ -107,13 +112,10 @@ class _Renderer:
     def _values(self, field: str, column: str, frame: "pd.DataFrame") -> Any:
         if field not in frame.columns:
             raise FileRefused(self._facts.name, None, column, f"the rows have no column {field!r}")
-        try:
-            values = pa.array(frame[field], from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            raise FileRefused(self._facts.name, None, column, f"the rows' column {field!r} mixes types") from None
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        return pc.cast(values, pa.string()) if pa.types.is_large_string(values.type) else values
+        values = _arrow(frame[field])
+        if values is None:
+            raise FileRefused(self._facts.name, None, column, f"the rows' column {field!r} mixes types")
+        return values
 
     def _check_currency(self, values: Any) -> None:
         other = first_true(pc.fill_null(pc.not_equal(values, self._facts.currency), False))
@@ -160,3 +162,17 @@ class _Renderer:
         positions = memoryview(offsets).cast("i")
         text = bytes(memoryview(data)[positions[lines.offset] : positions[lines.offset + len(lines)]])
         return text.decode("utf-8").encode("latin-1") if self._layout.file.encoding == "latin-1" else text
+
+
+def _arrow(series: "pd.Series[Any]") -> Any:
+    """A column as one Arrow array, text with 32-bit offsets; None where it has no one type.
+
+    Arrow's own error quotes the value: nothing may be chained to it.
+    """
+    try:
+        values = pa.array(series, from_pandas=True)
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        return pc.cast(values, pa.string()) if pa.types.is_large_string(values.type) else values
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return None
