@@ -50,11 +50,11 @@ def reconcile_dag(profile: Profile) -> DAG:
         doc_md=__doc__,
     ) as dag:
         wait = ReportsReadySensor(task_id="wait_for_reports", profile=profile.name)
-        fetch = FetchReportsOperator(task_id="fetch", profile=profile.name, file_names=wait.output)
+        fetch = FetchReportsOperator(task_id="fetch", profile=profile.name, file_names=wait.output)  # type: ignore[arg-type]
         ingest = IngestReportsOperator(task_id="ingest", profile=profile.name)
         reconcile = ReconcileOperator(task_id="reconcile", profile=profile.name)
         write_back = WriteBackOperator(task_id="write_back", profile=profile.name)
-        close = CloseBooksOperator(task_id="close_books", profile=profile.name, ingested=ingest.output)
+        close = CloseBooksOperator(task_id="close_books", profile=profile.name, ingested=ingest.output)  # type: ignore[arg-type]
         wait >> fetch >> ingest >> reconcile >> write_back >> close
     return dag
 

@@ -219,7 +219,7 @@ def _log_in(client: paramiko.SSHClient, settings: SftpSettings) -> None:
             compress=False,
             look_for_keys=False,
             allow_agent=False,
-            transport_factory=_transport,  # type: ignore[arg-type] - called with keywords
+            transport_factory=_transport,  # type: ignore[arg-type]
         )
     except HostKeyError:
         raise

@@ -218,8 +218,8 @@ def _name_taken(context: FlowContext, batch: Batch, mine: str, run_id: int, foun
 def _taken(context: FlowContext, batch: Batch, found: Look) -> str:
     return (
         f"{context.profile.batch.folder} holds a {batch.file_name} with another content "
-        f"(SHA-256 {found.digest or 'unread'}) than ours ({batch.envelope_digest}). Nothing was overwritten. Find out who wrote it: another ledger, or an "
-        "earlier one, may be at work on the same DOKU account."
+        f"(SHA-256 {found.digest or 'unread'}) than ours ({batch.envelope_digest}). Nothing was overwritten. "
+        "Find out who wrote it: another ledger, or an earlier one, may be at work on the same DOKU account."
     )
 
 

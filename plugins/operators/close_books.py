@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import XComArg
-
 from include.domain.errors import ReportRefused
 from include.domain.states import RunKind
 from plugins.operators.flow_operator import FlowOperator
@@ -21,7 +19,7 @@ class CloseBooksOperator(FlowOperator):
 
     template_fields: Sequence[str] = (*FlowOperator.template_fields, "ingested")
 
-    def __init__(self, *, ingested: Mapping[str, Any] | XComArg, **kwargs: Any) -> None:
+    def __init__(self, *, ingested: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ingested = ingested
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import XComArg
-
 from plugins.operators.flow_operator import FlowOperator
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ class FetchReportsOperator(FlowOperator):
 
     template_fields: Sequence[str] = (*FlowOperator.template_fields, "file_names")
 
-    def __init__(self, *, file_names: Sequence[str] | XComArg, **kwargs: Any) -> None:
+    def __init__(self, *, file_names: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.file_names = file_names
 
