@@ -7,7 +7,8 @@ so a cut or altered file, which the envelope cannot show, is found here.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd  # noqa: TID253  (this module makes frames; no DAG file imports it)
+import numpy as np  # noqa: TID253  (this module makes frames; no DAG file imports it)
+import pandas as pd  # noqa: TID253
 import pyarrow as pa  # noqa: TID253
 import pyarrow.compute as pc  # noqa: TID253
 import pyarrow.csv as pa_csv  # noqa: TID253
@@ -170,8 +171,11 @@ class FileReader:
             except ColumnProblem as problem:
                 raise self._refused(self._line_no, slot.name, f"of the {section} {problem.reason}") from None
             if slot.constant is None and slot.source != IGNORED:
-                if facts.setdefault(slot.field, value) != value:
-                    raise self._refused(self._line_no, slot.name, f"of the {section} contradicts another column of it")
+                known = facts.setdefault(slot.field, {**self.constants, **self.header}.get(slot.field, value))
+                if known != value:
+                    raise self._refused(
+                        self._line_no, slot.name, f"of the {section} contradicts what the file said before"
+                    )
                 self._check_fact(slot, value)
         return facts
 
@@ -204,7 +208,7 @@ class FileReader:
         raw = (
             self._fixed_columns(block, lines) if self._layout.file.format == "fixed" else self._delimited(block, lines)
         )
-        fields: dict[str, Any] = {"line_no": pa.array(range(self._line_no + 1, self._line_no + lines + 1), pa.int64())}
+        fields: dict[str, Any] = {"line_no": pa.array(np.arange(self._line_no + 1, self._line_no + lines + 1))}
         slots = self._slots["detail"]
         # The currency first: it decides how amounts are read.
         for slot in sorted(slots, key=lambda slot: slot.field != "currency"):

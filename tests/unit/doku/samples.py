@@ -105,3 +105,8 @@ def written_again(layout: Layout, reader: FileReader, frame: pd.DataFrame) -> by
     if "attempt_line_no" in frame:
         frame = frame.drop(columns="line_no").rename(columns={"attempt_line_no": "line_no"})
     return b"".join(render_file(layout, made, [frame]))
+
+
+def chain(error: BaseException | None) -> str:
+    """All that an error carries along, shown or not."""
+    return "" if error is None else f"{error!r} {error.__dict__} {chain(error.__context__)} {chain(error.__cause__)}"

@@ -7,7 +7,7 @@ import pytest
 
 from include.doku.layouts.render import render_file
 from include.domain.errors import FileRefused
-from tests.unit.doku.samples import facts, rendered, rows, shipped
+from tests.unit.doku.samples import chain, facts, rendered, rows, shipped
 
 BATCH = shipped("assumed-batch")
 FIXED = shipped("fixed-width-batch")
@@ -51,6 +51,25 @@ def test_a_value_that_breaks_the_layout(layout, change, column, reason) -> None:
     assert (refused.line, refused.column) == (3, column)
     assert reason in refused.reason
     assert "b|c" not in str(refused)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"execute_date": text("2026-01-05", "4111111111111111")},
+        {"amount": pd.Series([1, "4111111111111111x"], dtype=object)},
+        {"amount": pd.Series(["1", "4111111111111111x"], dtype=object)},
+        {"amount": pd.Series([1, 4111111111111111 * 10**9], dtype=object)},
+        {"token": text("abcdef01", "4111111111111111é")},
+        {"token": pd.Series(["abcdef01", {"pan": "4111111111111111"}], dtype=object)},
+        {"token": pd.Series([b"abcdef01", b"4111111111111111\xff"], dtype=object)},
+    ],
+)
+def test_nothing_in_a_refusal_carries_the_value(change) -> None:
+    with pytest.raises(FileRefused) as caught:
+        list(render_file(BATCH, facts(rows(2)), [rows(2).assign(**change)]))
+    assert caught.value.column in {"execute_date", "amount", "token"}
+    assert "4111111111111111" not in chain(caught.value)
 
 
 def test_a_missing_column_is_named() -> None:
