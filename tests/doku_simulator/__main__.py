@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--pattern", default=defaults.pattern, help="names that are picked up")
     add("--report-name", default=defaults.report_name, help="{batch_stem} {batch_name} {part} {parts}")
     add("--part-suffix", default=defaults.part_suffix, help="added to the stem when a report comes in several files")
+    add("--code-width", type=int, choices=(2, 4), default=defaults.code_width, help="of response codes in reports")
     add("--rejection-name", help="write a note under this name when a file is rejected, as {batch_stem}.ERR")
     add("--batch-plain", dest="batch_sealed", action="store_false", help="batch files come without envelope")
     sealed = made.add_mutually_exclusive_group()
@@ -69,7 +70,8 @@ def _envelope(text: str) -> EnvelopeForm:
 
 def config_of(options: argparse.Namespace) -> SimulatorConfig:
     """The settings that a command line asks for."""
-    same = """host port user password seed batch_layout report_layout inbound outbound pattern report_name part_suffix
+    same = """host port user password seed batch_layout report_layout inbound outbound pattern report_name
+        part_suffix code_width
         rejection_name batch_sealed report_sealed merchant_public_key key_bits process_after poll log sftp sftp_root
         unknown_charged_share"""
     return SimulatorConfig(

@@ -67,16 +67,20 @@ class Chaos:
         names: Of the menu; empty means all.
         probability: For each opportunity.
         limit: After so many faults the simulator behaves: a test comes to its end.
+        params: Parameters by fault name, as `{"hang": {"seconds": 1}}`.
     """
 
     seed: int
     probability: float = 0.1
     names: tuple[str, ...] = ()
     limit: int = 20
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.names) - set(MENU)):
+        if unknown := sorted({*self.names, *self.params} - set(MENU)):
             raise ValueError(f"there is no fault {unknown[0]!r} on the menu")
+        for name, params in self.params.items():
+            Fault(name, params=params)
 
     def draw(self, name: str, subject: str, nth: int) -> Fault | None:
         if self.names and name not in self.names:
@@ -84,7 +88,8 @@ class Chaos:
         digest = hashlib.sha256(f"{self.seed}|{name}|{subject}|{nth}".encode()).digest()
         if int.from_bytes(digest[:8], "big") / 2**64 >= self.probability:
             return None
-        return Fault(name, seed=int.from_bytes(digest[8:12], "big"), id=f"chaos:{self.seed}")
+        seed = int.from_bytes(digest[8:12], "big")
+        return Fault(name, seed=seed, params=self.params.get(name, {}), id=f"chaos:{self.seed}")
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Behaviour:
         late_seconds: How long a report waits before it is put into the outbound folder.
         split: In how many files a report comes.
         split_delay_seconds: Time between these files.
+        merge: How many batches one report answers; going back to 1, the next batch's report answers those that wait.
         truncate_bytes: Bytes cut off the end of each delivered report file.
         mix: Response codes and their weights in place of the configured ones.
         faults: From the menu.
@@ -104,14 +110,17 @@ class Behaviour:
     late_seconds: float = 0.0
     split: int = 1
     split_delay_seconds: float = 0.0
+    merge: int = 1
     truncate_bytes: int = 0
     mix: Mapping[str, float] | None = None
     faults: tuple[Fault, ...] = ()
     chaos: Chaos | None = None
 
     def __post_init__(self) -> None:
-        if self.split < 1 or self.late_seconds < 0 or self.split_delay_seconds < 0 or self.truncate_bytes < 0:
-            raise ValueError("split is at least 1, the others at least 0")
+        if min(self.split, self.merge) < 1 or min(self.late_seconds, self.split_delay_seconds, self.truncate_bytes) < 0:
+            raise ValueError("split and merge are at least 1, the other numbers at least 0")
+        if self.mix is not None and not any(weight > 0 for weight in self.mix.values()):
+            raise ValueError("the mix of response codes is empty")
 
     @property
     def skew(self) -> float:

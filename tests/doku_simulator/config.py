@@ -26,6 +26,7 @@ class SimulatorConfig:
         read_only: Folders in which nothing can be written, renamed or removed.
         pattern: Names that are picked up.
         report_name: May use {batch_stem}, {batch_name}, {part}, {parts}.
+        code_width: 4, or 2: codes such as 0051 are written 51 (DOKU's own, 55xx, stay whole).
         part_suffix: Added to the report name's stem when a report comes in several files.
         rejection_name: Name of the note that says that a file was rejected, as `{batch_stem}.ERR`; None: no note.
         batch_sealed, report_sealed: Whether these files are in envelopes.
@@ -56,6 +57,7 @@ class SimulatorConfig:
     pattern: str = "TKN*.TXT"
     report_name: str = "RPT_{batch_stem}.TXT"
     part_suffix: str = "_P{part}"
+    code_width: int = 4
     rejection_name: str | None = None
     batch_sealed: bool = True
     report_sealed: bool = True

@@ -1,7 +1,9 @@
 """The way in: which files of the inbound folder are ready, and how they are taken out of it for good."""
 
+import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -27,9 +29,14 @@ class Intake:
         """Files that have lain unchanged for so long, by name. Zero: all that nobody is writing."""
         now, found, present = time.monotonic(), [], set()
         for path in sorted(self._inbound.iterdir()) if self._inbound.is_dir() else []:
-            if not self.matches(path.name) or path.is_symlink() or not path.is_file() or self._is_open(path):
+            if not self.matches(path.name) or self._is_open(path):
                 continue
-            status = path.stat()
+            try:
+                status = path.lstat()
+            except FileNotFoundError:  # taken back between the listing and now
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                continue
             state = (status.st_size, status.st_mtime_ns)
             present.add(path.name)
             seen, since = self._seen.get(path.name, (None, now))
@@ -41,12 +48,19 @@ class Intake:
         self._seen = {name: state for name, state in self._seen.items() if name in present}
         return found
 
-    def take(self, path: Path) -> Path:
-        """Move one file into the spool; its place there carries a number, so that nothing there is overwritten."""
+    def take(self, path: Path) -> Path | None:
+        """Move one file into the spool; its place there carries a number, so that nothing there is overwritten.
+
+        None: the file is gone.
+        """
         target = self._spool / f"{time.time_ns():020d}__{path.name}"
         try:
             path.rename(target)
-        except OSError:
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
             # Another file system: copy under a name that the spool does not read, then switch.
             temporary = target.with_name(f".{target.name}")
             shutil.copyfile(path, temporary)

@@ -323,9 +323,12 @@ def _line_reader(layout: Layout, columns: tuple[Column, ...]) -> Callable[[str, 
     split = _fixed_splitter(columns) if layout.fixed else _delimited_splitter(layout.delimiter, columns)
     readers = [_cell_reader(column, layout.fixed) for column in columns]
     carries = [column.source is not None for column in columns]
+    # A tab may be the delimiter.
+    delimiter = "" if layout.fixed else re.escape(layout.delimiter)
+    control = re.compile(rf"(?!{delimiter})[\x00-\x1f\x7f-\x9f]") if delimiter else _CONTROL
 
     def read(line: str, number: int) -> tuple[Value, ...]:
-        if _CONTROL.search(line):
+        if control.search(line):
             raise BadFileError(number, "", "holds a control character")
         cells = split(line, number)
         index = 0

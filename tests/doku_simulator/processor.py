@@ -18,6 +18,7 @@ from tests.doku_simulator.envelope import BadEnvelopeError, open_sealed
 from tests.doku_simulator.intake import Intake
 from tests.doku_simulator.keys import KeyRing
 from tests.doku_simulator.layout import BadFileError, BadLayoutError, BatchFile, Value, load_layout, read_file
+from tests.doku_simulator.merging import Merging
 from tests.doku_simulator.outbox import Outbox
 from tests.doku_simulator.reports import FindFault, ReportWriter
 
@@ -59,9 +60,11 @@ class Processor:
         if missing := sorted(_NEEDED - self._batch_layout.sources()):
             raise BadLayoutError(f"{config.batch_layout}: no column carries {missing[0]}")
         self._outbox = Outbox(config.root / "state" / "pending", config.local(config.outbound))
+        self._merging = Merging(config.root / "state" / "merge.json")
         self._writer = ReportWriter(
             layout=load_layout(config.report_layout),
             report_name=config.report_name,
+            code_width=config.code_width,
             part_suffix=config.part_suffix,
             sealed=config.report_sealed,
             form=config.report_envelope or config.envelope,
@@ -73,8 +76,8 @@ class Processor:
         """Finish what a crash interrupted, take and process what is ready, put out the reports that are due."""
         with self._lock:
             for path in self._intake.ready(settle_seconds):
-                self._intake.take(path)
-                self._step("taken")
+                if self._intake.take(path):
+                    self._step("taken")
             results = [self._process_spooled(path) for path in self._intake.spooled()]
             self.publish(self._config.clock())
             return results
@@ -227,7 +230,10 @@ class Processor:
         find: FindFault,
     ) -> FileResult:
         moment = self._config.clock()
-        files = self._writer.plan(submission.name, answers, tokens, behaviour, find, moment)
+        reported, reported_tokens = self._to_report(submission, answers, tokens, behaviour.merge)
+        files = []
+        if reported is not None:
+            files = self._writer.plan(submission.name, reported, reported_tokens, behaviour, find, moment)
         self._outbox.plan(submission.key, files, moment)
         if files and find("outbound_litter"):
             self._outbox.litter(files[0].name)
@@ -249,6 +255,18 @@ class Processor:
             del facts[key]
         self._event("processed", submission, **facts)
         return result
+
+    def _to_report(
+        self, submission: Submission, answers: list[dict[str, Any]], tokens: list[str], merge: int
+    ) -> tuple[list[dict[str, Any]] | None, list[str]]:
+        """The lines of the report that is due now, or None while it waits; tokens of earlier batches are not kept."""
+        if merge == 1 and not self._merging.open:
+            return answers, tokens
+        keys = self._merging.close_with(submission.key, merge)
+        if keys is None:
+            return None, []
+        earlier = [record for record in self._books.processed.records() if record["submission"] in set(keys[:-1])]
+        return [*earlier, *answers], [*[""] * len(earlier), *tokens]
 
     def _archive(self, path: Path, name: str) -> None:
         if self._config.archive is None:

@@ -43,6 +43,7 @@ class ReportWriter:
     layout: Layout
     report_name: str
     part_suffix: str
+    code_width: int
     sealed: bool
     form: EnvelopeForm
     merchant_key: RSAPublicKey
@@ -71,6 +72,8 @@ class ReportWriter:
         today = datetime.fromtimestamp(moment + shift, WIB).date()
         rows = [_row(answer, token, shift) for answer, token in zip(answers, tokens, strict=True)]
         rows = _faulty_rows(rows, batch_name, find)
+        if self.code_width == 2:
+            rows = [{**row, "line.response_code": _short(str(row["line.response_code"]))} for row in rows]
         delay = behaviour.late_seconds
         if late := find("report_late"):
             delay += float(late.param("days")) * 86400 + float(late.param("seconds"))
@@ -197,6 +200,10 @@ class ReportWriter:
         name = self._name(batch_name, 1, 1, suffix)
         facts = self._facts(name, batch_name, rows, today, 1, 1, _whole_totals(rows))
         return PlannedFile(name, self._seal(write_file(self.layout, facts, rows, facts), key), delay)
+
+
+def _short(code: str) -> str:
+    return code[2:] if code.startswith("00") else code
 
 
 def _whole_totals(rows: list[Row]) -> tuple[int, int]:

@@ -410,7 +410,7 @@ class SftpService:
         keys: KeyRing,
         director: Director,
         log: OperationLog,
-        take_now: Callable[[Path], None],
+        take_now: Callable[[Path], object],
     ) -> None:
         self.config, self.keys, self.director, self.log = config, keys, director, log
         self.root = config.remote_root.resolve()

@@ -1,5 +1,6 @@
 """Charging and reporting: the same for the same seed, once for each invoice number, whatever crashes."""
 
+import errno
 import json
 import os
 import signal
@@ -257,3 +258,49 @@ def test_the_thread_waits_until_a_file_has_stopped_growing(start: Start) -> None
         _until(lambda: merchant.reports() == ["RPT_TKN1.TXT"])
         assert merchant.simulator.files[0]["event"] == "processed"
         assert merchant.simulator.error is None
+
+
+def test_one_report_answers_several_batches(start: Start) -> None:
+    with start() as merchant:
+        merchant.simulator.behave(Behaviour(merge=2))
+        merchant.drop("TKN1.TXT", 3)
+        merchant.simulator.process_once()
+        assert merchant.reports() == []
+        merchant.drop("TKN2.TXT", 4, start=10)
+        merchant.simulator.process_once()
+        assert merchant.reports() == ["RPT_TKN2.TXT"]
+        assert len(merchant.report("RPT_TKN2.TXT")[1:]) == 7
+        merchant.drop("TKN3.TXT", 2, start=20)
+        merchant.simulator.process_once()
+        merchant.simulator.behave()
+        merchant.drop("TKN4.TXT", 1, start=30)
+        merchant.simulator.process_once()
+        assert len(merchant.report("RPT_TKN4.TXT")[1:]) == 3
+        merchant.drop("TKN5.TXT", 1, start=40)
+        merchant.simulator.process_once()
+        assert len(merchant.report("RPT_TKN5.TXT")[1:]) == 1
+
+
+def test_short_codes(start: Start) -> None:
+    with start(code_width=2) as merchant:
+        merchant.drop("TKN1.TXT", [("INVA", 158_151), ("INVB", 158_136)])
+        merchant.simulator.process_once()
+        assert [line[7] for line in merchant.report("RPT_TKN1.TXT")[1:]] == ["51", "5536"]
+
+
+def test_folders_on_another_file_system(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside another SFTP server the folders may lie anywhere: a file is then copied, not moved."""
+    rename = Path.rename
+
+    def across(self: Path, target: Path) -> Path:
+        if self.parent.name == "inbound":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", across)
+    with start(sftp_root=tmp_path / "elsewhere") as merchant:
+        merchant.drop("TKN1.TXT", 3)
+        (result,) = merchant.simulator.process_once()
+        assert result.event == "processed"
+        assert (tmp_path / "elsewhere" / "outbound" / "RPT_TKN1.TXT").exists()
+        assert list(merchant.simulator.inbound.iterdir()) == []

@@ -1,7 +1,10 @@
 """The SFTP server, seen by paramiko: OpenSSH's manners, and the operation log."""
 
 import io
+import shutil
+import subprocess
 import time
+from pathlib import Path
 
 import paramiko
 import pytest
@@ -108,3 +111,29 @@ def test_no_secret_is_in_any_journal(merchant: Merchant) -> None:
         text = path.read_text()
         assert "tok-INV" not in text
         assert merchant.simulator.password not in text
+
+
+@pytest.mark.skipif(shutil.which("sftp") is None, reason="the OpenSSH client is not installed")
+def test_the_openssh_client(merchant: Merchant, tmp_path: Path) -> None:
+    simulator = merchant.simulator
+    key = tmp_path / "client_key"
+    key.write_bytes(simulator.keys.ssh_path("client_key").read_bytes())
+    key.chmod(0o600)
+    (tmp_path / "known_hosts").write_text(f"[{simulator.host}]:{simulator.port} {simulator.host_key}\n")
+    (tmp_path / "upload").write_bytes(merchant.sealed(merchant.plain("TKN1.TXT", merchant.rows(3))))
+    options = ["UserKnownHostsFile=known_hosts", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"]
+    commands = "put upload /inbound/.t\nrename /inbound/.t /inbound/TKN1.TXT\nls -l /inbound\n"
+    done = subprocess.run(
+        ["sftp", "-b", "-", "-i", "client_key", "-P", str(simulator.port)]
+        + [part for option in options for part in ("-o", option)]
+        + [f"{simulator.user}@{simulator.host}"],
+        input=commands,
+        text=True,
+        capture_output=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "TKN1.TXT" in done.stdout
+    (result,) = simulator.process_once()
+    assert result.event == "processed"
