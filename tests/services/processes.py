@@ -23,11 +23,11 @@ from typing import Any
 import psutil
 
 
-class ServiceUnavailable(Exception):  # noqa: N818 - what it says, like the errors of include.domain
+class ServiceUnavailable(Exception):
     """A server cannot be had on this machine (no binaries, or it may not be started by this user)."""
 
 
-class ServiceFailed(Exception):  # noqa: N818
+class ServiceFailed(Exception):
     """A server was started and ended, or did not answer in time; the message has the end of its log."""
 
 

@@ -30,7 +30,7 @@ _WAKE_UP_TIMEOUT = 45.0
 _DAY_TIMEOUT = 300.0
 
 
-class DemoFailed(Exception):  # noqa: N818
+class DemoFailed(Exception):
     """The day did not come to its end; the message says where it stopped and why."""
 
 

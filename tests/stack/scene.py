@@ -31,7 +31,7 @@ QUICK: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-class CommandFailed(Exception):  # noqa: N818
+class CommandFailed(Exception):
     """A command of the package ended with an error; the message has what it said."""
 
 
