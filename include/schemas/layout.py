@@ -211,7 +211,7 @@ def _rule_of(slots: list[Slot], forbidden: frozenset[str]) -> FieldRule:
     padded = [slot for slot in slots if slot.type == "text" and slot.pad]
     return FieldRule(
         type=slots[0].type,
-        max_length=min(slot.width for slot in slots),
+        max_length=min(slot.longest for slot in slots),
         allowed=reduce(CharacterSet.__and__, (slot.charset for slot in slots)).pattern,
         required=any(slot.required for slot in slots),
         forbidden=forbidden,

@@ -7,7 +7,7 @@ from include.domain.amount_format import AmountFormat
 from include.domain.character_sets import CharacterSet
 from include.domain.date_pattern import DatePattern
 from include.schemas.layout_columns import Column, FileForm, SectionName
-from include.schemas.layout_sources import HEADER_SOURCES, IGNORED, LINE_SOURCES, ColumnType, Kind
+from include.schemas.layout_sources import HEADER_SOURCES, IGNORED, KEPT_LENGTHS, LINE_SOURCES, ColumnType, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ class Slot:
         type: text, integer, amount, date or datetime.
         width: Characters: exactly where `exact`, else at most.
         exact: Whether every value fills the width.
+        longest: Most characters of a value, padding left out; less than the width where no more is kept.
         position: Characters before it in the line (fixed layouts).
         pad_side: left or right, "" for none.
         pad: The character that fills up, "" for none.
@@ -43,6 +44,7 @@ class Slot:
     type: ColumnType
     width: int
     exact: bool
+    longest: int
     position: int
     pad_side: str
     pad: str
@@ -93,6 +95,7 @@ def slot_of(form: FileForm, kind: Kind, section: SectionName, column: Column, po
         type=type_,
         width=width,
         exact=exact,
+        longest=min(width, KEPT_LENGTHS.get(source, width)),
         position=position,
         pad_side=pad_side,
         pad=pad,
@@ -139,6 +142,7 @@ def _constant_slot(form: FileForm, column: Column, value: str, position: int) ->
         type="text",
         width=width,
         exact=True,
+        longest=width,
         position=position,
         pad_side=pad_side,
         pad=pad,

@@ -89,6 +89,15 @@ HEADER_SOURCES: Final[Mapping[Kind, SourceTypes]] = {
 """Facts of a header or a trailer. `file.count` and `file.total` are of the file's own lines and are checked against
 them; `file.batch_count` and `file.batch_total` are of the whole batch where its report comes in parts, and are not."""
 
+KEPT_LENGTHS: Final[Mapping[str, int]] = {
+    "line.invoice_number": 64,
+    "line.response_code": 10,
+    "line.approval_code": 40,
+    "line.masked_card": 30,
+    "line.bank": 60,
+}
+"""Most characters of a report's facts that are kept: a column may be wider, a longer value refuses the file."""
+
 REQUIRED_SOURCES: Final[Mapping[Kind, tuple[tuple[tuple[str, ...], tuple[Literal["header", "detail"], ...]], ...]]] = {
     "batch": (
         (("attempt.invoice_number",), ("detail",)),

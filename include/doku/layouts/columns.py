@@ -66,7 +66,7 @@ def write_column(slot: Slot, values: Any, exponent: int) -> Any:
     if slot.required:
         _refuse(missing, "is empty, and the column is required")
     text = pc.fill_null(text, "")
-    _refuse(pc.greater(pc.utf8_length(text), slot.width), f"is longer than {slot.width} characters")
+    _refuse(pc.greater(pc.utf8_length(text), slot.longest), f"is longer than {slot.longest} characters")
     if slot.type == "text":
         _check_text(slot, text)
     if not (slot.exact and slot.pad):
@@ -178,6 +178,8 @@ def read_column(slot: Slot, raw: Any, exponent: int) -> Any:
     if slot.required:
         _refuse(missing, "is empty, and the column is required")
     if slot.type == "text":
+        if slot.longest < slot.width:
+            _refuse(pc.greater(pc.utf8_length(text), slot.longest), f"is longer than {slot.longest} characters")
         _check_text(slot, text)
     if pc.any(missing).as_py():
         text = pc.if_else(missing, pa.scalar(None, pa.string()), text)

@@ -212,6 +212,24 @@ def test_a_trailer_that_contradicts_the_header_is_refused() -> None:
     assert "trailer, but more lines follow" in refusal(layout, data + data).reason
 
 
+def test_a_value_longer_than_what_is_kept_refuses_the_file() -> None:
+    for name in ("assumed-report", "fixed-width-report"):
+        text = (LAYOUTS / f"{name}.toml").read_text("utf-8")
+        old = "length = 60" if name == "assumed-report" else "length = 30, start = 115"
+        assert old in text
+        text = text.replace(old, "length = 80").replace("start = 145, ", "").replace("start = 164, ", "")
+        layout = parse_layout(text, "own.toml")
+        assert layout.rules()["bank"].max_length == 60
+        good = rendered(layout, rows(2).assign(bank=pd.Series(["x" * 60, "y"], dtype="string[pyarrow]")))
+        assert read(layout, good)[1]["bank"].tolist() == ["x" * 60, "y"]
+        wide = (
+            good.replace(b"x" * 60, b"x" * 61)
+            if name == "assumed-report"
+            else good.replace(b"x" * 60 + b" ", b"x" * 61)
+        )
+        assert refusal(layout, wide).reason == "is longer than 60 characters"
+
+
 def test_a_name_inside_the_file_must_be_the_files_own() -> None:
     batch = shipped("assumed-batch")
     with pytest.raises(FileRefused, match="names another file"):
