@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +28,8 @@ class Fault:
         after: How many matching opportunities pass by first.
         match: Shell pattern for what the menu's column `match` names.
         params: Of the menu; missing ones have the menu's default.
-        id: Distinguishes two faults of the same name and seed.
+        id: What uses are counted by; by default one for each writing of the control file, so that a fault that is
+            ordered again happens again.
     """
 
     name: str
@@ -43,8 +46,6 @@ class Fault:
             raise ValueError(f"there is no fault {self.name!r} on the menu; see tests/doku_simulator/README.md")
         if unknown := sorted(set(self.params) - set(kind.params)):
             raise ValueError(f"fault {self.name} has no parameter {unknown[0]!r}")
-        if not self.id:
-            object.__setattr__(self, "id", f"{self.name}:{self.seed}:{self.match}")
 
     def param(self, name: str) -> Any:
         return self.params[name] if name in self.params else MENU[self.name].params[name][0]
@@ -88,8 +89,7 @@ class Chaos:
         digest = hashlib.sha256(f"{self.seed}|{name}|{subject}|{nth}".encode()).digest()
         if int.from_bytes(digest[:8], "big") / 2**64 >= self.probability:
             return None
-        seed = int.from_bytes(digest[8:12], "big")
-        return Fault(name, seed=seed, params=self.params.get(name, {}), id=f"chaos:{self.seed}")
+        return Fault(name, seed=int.from_bytes(digest[8:12], "big"), params=self.params.get(name, {}))
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Director:
         self._file = control_file
         self._fired = fired
         self._lock = threading.RLock()
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: int | None = None
         self._behaviour = Behaviour()
         self._seen: Counter[tuple[str, str]] = Counter()
         self._uses: Counter[str] = Counter()
@@ -184,23 +184,29 @@ class Director:
         with self._lock:
             temporary = self._file.with_name(f".{self._file.name}.new")
             temporary.write_text(behaviour.to_json(), encoding="utf-8")
+            # Two orders within one tick of the file system's clock are two orders.
+            order = max(time.time_ns(), (self._stamp or 0) + 1)
+            os.utime(temporary, ns=(order, order))
             temporary.replace(self._file)
-            self._stamp = None
             self._reload()
 
     def _reload(self) -> None:
         try:
-            status = self._file.stat()
+            stamp = self._file.stat().st_mtime_ns
         except FileNotFoundError:
             if self._stamp is not None:
                 self._stamp, self._behaviour = None, Behaviour()
             return
-        stamp = (status.st_mtime_ns, status.st_ino)
         if stamp == self._stamp:
             return
         self._stamp = stamp
         try:
-            self._behaviour = Behaviour.from_json(self._file.read_text(encoding="utf-8"))
+            behaviour = Behaviour.from_json(self._file.read_text(encoding="utf-8"))
+            faults = [
+                fault if fault.id else replace(fault, id=f"{fault.name}:{number}@{stamp}")
+                for number, fault in enumerate(behaviour.faults)
+            ]
+            self._behaviour = replace(behaviour, faults=tuple(faults))
             self.problem = ""
         except ValueError as error:
             self.problem = f"{self._file.name}: {error}; the last good behaviour stays in force"
@@ -239,11 +245,12 @@ class Director:
 
     def _take_by_chance(self, name: str, subject: str) -> Fault | None:
         chaos = self._behaviour.chaos
-        if chaos is None or self._uses[f"chaos:{chaos.seed}"] >= chaos.limit:
+        uses_by = f"chaos:{chaos.seed}@{self._stamp}" if chaos else ""
+        if chaos is None or self._uses[uses_by] >= chaos.limit:
             return None
         self._seen[(name, subject)] += 1
         fault = chaos.draw(name, subject, self._seen[(name, subject)])
-        return self._use(fault, subject) if fault else None
+        return self._use(replace(fault, id=uses_by), subject) if fault else None
 
     def _use(self, fault: Fault, subject: str) -> Fault:
         self._uses[fault.id] += 1

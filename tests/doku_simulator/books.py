@@ -1,6 +1,5 @@
 """DOKU's truth: which file was taken, which line was answered, which money moved."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,9 +96,6 @@ class Books:
             self.charged.append(charged)
         if answered:
             self.processed.append(answered)
-
-    def charged_records(self) -> Iterator[dict[str, Any]]:
-        return self.charged.records()
 
     def close(self) -> None:
         for journal in (self.charged, self.processed, self.files):

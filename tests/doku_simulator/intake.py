@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
+
+LONGEST_NAME: Final = 150
 
 
 class Intake:
@@ -23,7 +26,8 @@ class Intake:
         spool.mkdir(parents=True, exist_ok=True)
 
     def matches(self, name: str) -> bool:
-        return fnmatchcase(name, self._pattern)
+        """Whether DOKU takes files of this name; a name too long to make other names of is not taken."""
+        return fnmatchcase(name, self._pattern) and len(os.fsencode(name)) <= LONGEST_NAME
 
     def ready(self, settle_seconds: float) -> list[Path]:
         """Files that have lain unchanged for so long, by name. Zero: all that nobody is writing."""

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.doku_simulator.reports import PlannedFile
@@ -100,8 +100,3 @@ class Outbox:
         owner = self._outbound.stat()
         if os.geteuid() == 0 and owner.st_uid != 0:
             os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def as_record(item: Waiting) -> dict[str, object]:
-    """For the command line and tests."""
-    return {**asdict(item), "path": str(item.path)}

@@ -211,15 +211,22 @@ def test_a_control_file_written_by_hand(merchant: Merchant) -> None:
     assert merchant.simulator.director.behaviour == Behaviour()
 
 
-def test_uses_are_counted_over_a_restart(start: Start) -> None:
-    for expected in (["rename_refused"], ["rename_refused"]):
-        with start(sftp=True) as merchant:
-            merchant.simulator.behave(faults=["rename_refused"])
-            try:
-                put(merchant, f"TKN{time.time_ns()}.TXT")
-            except OSError:
-                assert fired(merchant) == expected
-            assert fired(merchant) == expected
+def test_uses_are_counted_over_a_restart_until_ordered_anew(start: Start) -> None:
+    with start(sftp=True) as merchant:
+        merchant.simulator.behave(faults=["rename_refused", Fault("remove_refused", id="mine")])
+        with pytest.raises(OSError, match="Failure"):
+            put(merchant, "TKN1.TXT")
+    with start(sftp=True) as merchant:
+        put(merchant, "TKN2.TXT")
+        merchant.simulator.behave(faults=["rename_refused", Fault("remove_refused", id="mine")])
+        with pytest.raises(OSError, match="Failure"):
+            put(merchant, "TKN3.TXT")
+        with merchant.sftp() as sftp:
+            with pytest.raises(PermissionError):
+                sftp.remove("/inbound/TKN2.TXT")
+            merchant.simulator.behave(faults=[Fault("remove_refused", id="mine")])
+            sftp.remove("/inbound/TKN2.TXT")
+    assert fired(merchant) == ["rename_refused", "rename_refused", "remove_refused"]
 
 
 def test_each_parameter_must_exist() -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -304,3 +305,34 @@ def test_folders_on_another_file_system(start: Start, tmp_path: Path, monkeypatc
         assert result.event == "processed"
         assert (tmp_path / "elsewhere" / "outbound" / "RPT_TKN1.TXT").exists()
         assert list(merchant.simulator.inbound.iterdir()) == []
+
+
+def test_whatever_comes_is_processed_or_rejected(start: Start) -> None:
+    """Mutated files, sealed and plain: the processing never breaks, and never charges more than the lines say."""
+    rng = random.Random(11)
+    with start(batch_sealed=False, report_sealed=False) as merchant:
+        for number in range(150):
+            plain = bytearray(merchant.plain(f"TKN{number}.TXT", merchant.rows(4, number * 10)))
+            for _ in range(rng.randint(0, 3)):
+                at = rng.randrange(len(plain))
+                change = rng.choice([b"", b"\x00", b"|", b"9" * 5000, b"\xff", b"\r\n", bytes([plain[at] ^ 1])])
+                plain[at : at + 1] = change
+            (merchant.simulator.inbound / f"TKN{number}.TXT").write_bytes(plain)
+        events = Counter(result.event for result in merchant.simulator.process_once())
+        assert set(events) == {"processed", "rejected"}
+        assert sum(events.values()) == 150
+    with start(merchant.simulator.config.root.parent / "sealed") as merchant:
+        for number in range(60):
+            sealed = bytearray(merchant.drop("TKN1.TXT", 4, number * 10))
+            at = rng.randrange(len(sealed))
+            sealed[at : at + rng.randint(0, 4)] = rng.randbytes(rng.randint(0, 4))
+            (merchant.simulator.inbound / "TKN1.TXT").rename(merchant.simulator.inbound / f"TKN{number}.TXT")
+            (merchant.simulator.inbound / f"TKN{number}.TXT").write_bytes(sealed)
+        events = Counter(result.event for result in merchant.simulator.process_once())
+        assert events["rejected"] > 50
+
+
+def test_names_that_are_too_long_are_left_alone(start: Start) -> None:
+    with start() as merchant:
+        (merchant.simulator.inbound / f"TKN{'1' * 240}.TXT").write_bytes(b"x")
+        assert merchant.simulator.process_once() == []
