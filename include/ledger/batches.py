@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, RowMapping, insert, literal, or_, select
 from include.domain.errors import LedgerError
 from include.domain.states import BatchState, OutcomeStatus
 from include.ledger.store import Ledger
-from include.ledger.tables import attempt, batch, batch_event, outcome
+from include.ledger.tables import attempt, batch, event, outcome
 
 OPEN_STATES = (BatchState.RENAMING, BatchState.UNKNOWN, BatchState.DELIVERED)
 """Batches that a report may still answer."""
@@ -93,7 +93,7 @@ def batches_in(connection: Connection, profile: str, states: Sequence[BatchState
 
 def batches_worked_on(connection: Connection, profile: str, run_id: int, states: Sequence[BatchState]) -> list[Batch]:
     """A profile's batches that are in some states or whose state a run changed, oldest first."""
-    changed = select(batch_event.c.batch_id).where(batch_event.c.run_id == run_id)
+    changed = select(event.c.batch_id).where(event.c.run_id == run_id)
     where = (batch.c.profile == profile, or_(batch.c.state.in_(states), batch.c.batch_id.in_(changed)))
     statement = select(batch).where(*where).order_by(batch.c.batch_id)
     return [_batch(row) for row in connection.execute(statement).mappings()]
@@ -146,7 +146,7 @@ def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: dat
 
 def events_of(connection: Connection, batch_id: int) -> Sequence[Row[Any]]:
     """The events of a batch, in order."""
-    statement = select(batch_event).where(batch_event.c.batch_id == batch_id).order_by(batch_event.c.event_no)
+    statement = select(event).where(event.c.batch_id == batch_id).order_by(event.c.event_no)
     return connection.execute(statement).all()
 
 

@@ -17,7 +17,7 @@ from include.domain.errors import LedgerError
 from include.domain.splitting import Part, split
 from include.domain.states import BatchState, RunState
 from include.ledger.books import keep_read, kept_lines, refuse_unless_run_ties, run_lines
-from include.ledger.events import Note, add_event
+from include.ledger.events import Note, add_batch_event
 from include.ledger.fates import Terms, decide_fates, hold_the_rest
 from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.store import Workspace, lock
@@ -197,5 +197,5 @@ def _claim_batch(
             f"{part.count} charges were to be claimed but {claimed} were; nothing was claimed. Run it again."
         )
     details = {"count": part.count, "total": part.total, "file_name": values["file_name"]}
-    add_event(connection, batch_id, BatchState.CLAIMED, Note(now, "submit", run.run_id, details))
+    add_batch_event(connection, plan.profile, batch_id, BatchState.CLAIMED, Note(now, "submit", run.run_id, details))
     return batch_id

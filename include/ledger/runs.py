@@ -23,6 +23,7 @@ class Run:
         past: The business date was already over when the run was opened: it sends nothing unless `send_past_total`
             names exactly what would go out.
         send_past_total: Smallest units, or None.
+        started_by: Who started it by hand; None for the schedule.
     """
 
     run_id: int
@@ -34,6 +35,7 @@ class Run:
     dry_run: bool
     past: bool
     send_past_total: int | None
+    started_by: str | None
     state: RunState
 
 
@@ -48,6 +50,7 @@ class RunRequest:
     today: date
     dry_run: bool = False
     send_past_total: int | None = None
+    started_by: str | None = None
 
 
 def open_run(ledger: Ledger, request: RunRequest, now: datetime) -> Run:
@@ -61,6 +64,7 @@ def open_run(ledger: Ledger, request: RunRequest, now: datetime) -> Run:
         "dry_run": request.dry_run,
         "past": request.business_date < request.today,
         "send_past_total": request.send_past_total,
+        "started_by": request.started_by,
         "state": RunState.OPEN,
     }
     with ledger.write() as connection:
@@ -105,5 +109,6 @@ def _run(row: RowMapping) -> Run:
         dry_run=row["dry_run"],
         past=row["past"],
         send_past_total=row["send_past_total"],
+        started_by=row["started_by"],
         state=RunState(row["state"]),
     )

@@ -90,6 +90,7 @@ run = Table(
     Column("dry_run", Boolean, nullable=False),
     Column("past", Boolean, nullable=False, comment="The business date was over when the run was opened"),
     Column("send_past_total", BigInteger, comment="The total (smallest units) that may go out for a past date"),
+    Column("started_by", Key(100), comment="Who started it by hand; null: the schedule, so nobody"),
     Column("state", Key(10), nullable=False),
     Column("closed_at", UtcDateTime),
     UniqueConstraint("kind", "profile", "external_id"),
@@ -135,20 +136,25 @@ batch = Table(
     comment="Batch files, one row each.",
 )
 
-batch_event = Table(
-    "batch_event",
+event = Table(
+    "event",
     metadata,
-    Column("batch_id", BigInteger, ForeignKey("batch.batch_id"), primary_key=True, autoincrement=False),
-    Column(
-        "event_no", Integer, primary_key=True, autoincrement=False, comment="1, 2, ...: two workers cannot both write n"
-    ),
-    Column("state", Key(12), nullable=False, comment="The state that the batch entered"),
+    Column("profile", Key(40), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="1, 2, ... without a gap"),
+    Column("kind", Key(20), nullable=False, comment="batch, or a person's decision: hold, release, cancel, approval, ..."),
+    Column("subject", Key(250), nullable=False, comment="What it is about: a batch file, a charge, a run, ..."),
+    Column("batch_id", BigInteger, ForeignKey("batch.batch_id")),
+    Column("batch_event_no", Integer, comment="1, 2, ... of the batch: two workers cannot both write n"),
+    Column("state", Key(12), comment="The state that the batch entered"),
     Column("at", UtcDateTime, nullable=False),
     Column("run_id", BigInteger, ForeignKey("run.run_id")),
     Column("actor", Key(100), nullable=False, comment="A person, or the flow that did it"),
     Column("details", Text, nullable=False, comment="JSON: figures, names and digests; never a token"),
-    _one_of("state", BatchState),
-    comment="What happened to a batch, in order; only appended.",
+    Column("previous_hash", Key(64), nullable=False, comment="hash of the event before; of the first: 64 zeros"),
+    Column("hash", Key(64), nullable=False, comment="SHA-256 over all columns before it (include.ledger.chain)"),
+    UniqueConstraint("batch_id", "batch_event_no", name="uq_event_batch"),
+    CheckConstraint("(batch_id IS NULL) = (state IS NULL)", name="state_of_batch"),
+    comment="What happened to batches and what people decided, in order; only appended, each sealed to the one before.",
 )
 
 attempt = Table(
@@ -260,10 +266,10 @@ hold = Table(
     Column(
         "scope",
         Key(10),
-        CheckConstraint("scope IN ('charge', 'customer', 'profile')", name="scope_known"),
+        CheckConstraint("scope IN ('charge', 'customer', 'batch', 'profile')", name="scope_known"),
         nullable=False,
     ),
-    Column("subject", Key(200), nullable=False, comment="The charge id, the customer id or the profile's name"),
+    Column("subject", Key(200), nullable=False, comment="A charge id, a customer id, a batch file's name or a profile's"),
     Column("placed_by", Key(100), nullable=False),
     Column("placed_at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
@@ -272,7 +278,62 @@ hold = Table(
     Column("release_reason", Text),
     CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="released_whole"),
     Index("ix_hold_subject", "billing_source", "scope", "subject"),
-    comment="Not now: a charge, a customer or a whole profile, by whom and why.",
+    comment="Not now: a charge, a customer, a batch or a whole profile, by whom and why.",
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("charge_id", Key(200), primary_key=True),
+    Column("state", Key(10), CheckConstraint("state IN ('open', 'released')", name="state_known"), nullable=False),
+    Column("profile", Key(40), nullable=False),
+    Column("reasons", Text, nullable=False, comment="Of the last run that rejected it"),
+    Column("first_run_id", BigInteger, ForeignKey("run.run_id"), nullable=False),
+    Column("last_run_id", BigInteger, ForeignKey("run.run_id"), nullable=False),
+    Column("released_by", Key(100), comment="A person, or `mended` where the profile releases mended charges itself"),
+    Column("released_at", UtcDateTime),
+    Column("release_reason", Text),
+    comment="Quarantined charges as matters: open until released. A released one is checked again, not waved through.",
+)
+
+closed_charge = Table(
+    "closed_charge",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("charge_id", Key(200), primary_key=True),
+    Column("reason", Key(40), nullable=False, comment="cancelled, ...: no further attempt is made"),
+    Column("closed_by", Key(100), nullable=False),
+    Column("closed_at", UtcDateTime, nullable=False),
+    Column("words", Text, nullable=False, comment="Why, in the person's words"),
+    comment="Charges that get no further attempt, by whom and why.",
+)
+
+brake = Table(
+    "brake",
+    metadata,
+    Column("run_id", BigInteger, ForeignKey("run.run_id"), primary_key=True, autoincrement=False),
+    Column("plaintext_digest", Key(64), primary_key=True, comment="SHA-256 over the plaintext digests of the batches"),
+    Column("kind", Key(30), primary_key=True, comment="Which brake; `none` for a run that passed them all"),
+    Column("count", Integer, nullable=False, comment="Of what would be sent"),
+    Column("total", BigInteger, nullable=False),
+    Column("words", Text, nullable=False, comment="The figure and the limit"),
+    Column("pulled_at", UtcDateTime, nullable=False),
+    comment="What stopped a run before delivery, judged once its batches were sealed.",
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("run_id", BigInteger, ForeignKey("run.run_id"), primary_key=True, autoincrement=False),
+    Column("plaintext_digest", Key(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("answer", Key(10), CheckConstraint("answer IN ('approved', 'refused')", name="answer_known"), nullable=False),
+    Column("answered_by", Key(100), nullable=False),
+    Column("answered_at", UtcDateTime, nullable=False),
+    Column("words", Text, nullable=False),
+    comment="A person's answer to the brakes of a run; it holds for exactly that count, total and content.",
 )
 
 report_file = Table(

@@ -20,11 +20,27 @@ def upgrade() -> None:
         name="fk_attempt_previous_outcome",
     )
     op.create_table(
+        "closed_charge",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("charge_id", Key(200), nullable=False),
+        sa.Column("reason", Key(40), nullable=False, comment="cancelled, ...: no further attempt is made"),
+        sa.Column("closed_by", Key(100), nullable=False),
+        sa.Column("closed_at", UtcDateTime(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False, comment="Why, in the person's words"),
+        sa.PrimaryKeyConstraint("billing_source", "charge_id", name=op.f("pk_closed_charge")),
+        comment="Charges that get no further attempt, by whom and why.",
+    )
+    op.create_table(
         "hold",
         sa.Column("hold_id", Id, nullable=False),
         sa.Column("billing_source", Key(40), nullable=False),
         sa.Column("scope", Key(10), nullable=False),
-        sa.Column("subject", Key(200), nullable=False, comment="The charge id, the customer id or the profile's name"),
+        sa.Column(
+            "subject",
+            Key(200),
+            nullable=False,
+            comment="A charge id, a customer id, a batch file's name or a profile's",
+        ),
         sa.Column("placed_by", Key(100), nullable=False),
         sa.Column("placed_at", UtcDateTime(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -33,7 +49,7 @@ def upgrade() -> None:
         sa.Column("release_reason", sa.Text(), nullable=True),
         sa.CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_hold_released_whole")),
         sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_hold")),
-        comment="Not now: a charge, a customer or a whole profile, by whom and why.",
+        comment="Not now: a charge, a customer, a batch or a whole profile, by whom and why.",
     )
     op.create_index("ix_hold_subject", "hold", ["billing_source", "scope", "subject"], unique=False)
     op.create_table(
@@ -75,6 +91,9 @@ def upgrade() -> None:
             nullable=True,
             comment="The total (smallest units) that may go out for a past date",
         ),
+        sa.Column(
+            "started_by", Key(100), nullable=True, comment="Who started it by hand; null: the schedule, so nobody"
+        ),
         sa.Column("state", Key(10), nullable=False),
         sa.Column("closed_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("kind IN ('submit', 'reconcile')", name=op.f("ck_run_kind_known")),
@@ -82,6 +101,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
         sa.UniqueConstraint("kind", "profile", "external_id", name=op.f("uq_run_kind")),
         comment="Runs of the DAGs (and of the command line).",
+    )
+    op.create_table(
+        "approval",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("plaintext_digest", Key(64), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("answer", Key(10), nullable=False),
+        sa.Column("answered_by", Key(100), nullable=False),
+        sa.Column("answered_at", UtcDateTime(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_approval_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "plaintext_digest", name=op.f("pk_approval")),
+        comment="A person's answer to the brakes of a run; it holds for exactly that count, total and content.",
     )
     op.create_table(
         "batch",
@@ -131,6 +164,43 @@ def upgrade() -> None:
     )
     op.create_index("ix_batch_open", "batch", ["profile", "state"], unique=False)
     op.create_index(op.f("ix_batch_run_id"), "batch", ["run_id"], unique=False)
+    op.create_table(
+        "brake",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "plaintext_digest", Key(64), nullable=False, comment="SHA-256 over the plaintext digests of the batches"
+        ),
+        sa.Column("kind", Key(30), nullable=False, comment="Which brake; `none` for a run that passed them all"),
+        sa.Column("count", sa.Integer(), nullable=False, comment="Of what would be sent"),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False, comment="The figure and the limit"),
+        sa.Column("pulled_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_brake_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "plaintext_digest", "kind", name=op.f("pk_brake")),
+        comment="What stopped a run before delivery, judged once its batches were sealed.",
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("charge_id", Key(200), nullable=False),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=False, comment="Of the last run that rejected it"),
+        sa.Column("first_run_id", sa.BigInteger(), nullable=False),
+        sa.Column("last_run_id", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "released_by",
+            Key(100),
+            nullable=True,
+            comment="A person, or `mended` where the profile releases mended charges itself",
+        ),
+        sa.Column("released_at", UtcDateTime(), nullable=True),
+        sa.Column("release_reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["first_run_id"], ["run.run_id"], name=op.f("fk_quarantine_first_run_id")),
+        sa.ForeignKeyConstraint(["last_run_id"], ["run.run_id"], name=op.f("fk_quarantine_last_run_id")),
+        sa.PrimaryKeyConstraint("billing_source", "charge_id", name=op.f("pk_quarantine")),
+        comment="Quarantined charges as matters: open until released. A released one is checked again, not waved through.",
+    )
     op.create_table(
         "quarantined_charge",
         sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -251,28 +321,36 @@ def upgrade() -> None:
         comment="Tries at collecting a charge: the claim. At most one per charge is live.",
     )
     op.create_table(
-        "batch_event",
-        sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        "event",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False, comment="1, 2, ... without a gap"),
         sa.Column(
-            "event_no",
-            sa.Integer(),
-            autoincrement=False,
+            "kind",
+            Key(20),
             nullable=False,
-            comment="1, 2, ...: two workers cannot both write n",
+            comment="batch, or a person's decision: hold, release, cancel, approval, ...",
         ),
-        sa.Column("state", Key(12), nullable=False, comment="The state that the batch entered"),
+        sa.Column("subject", Key(250), nullable=False, comment="What it is about: a batch file, a charge, a run, ..."),
+        sa.Column("batch_id", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "batch_event_no",
+            sa.Integer(),
+            nullable=True,
+            comment="1, 2, ... of the batch: two workers cannot both write n",
+        ),
+        sa.Column("state", Key(12), nullable=True, comment="The state that the batch entered"),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=True),
         sa.Column("actor", Key(100), nullable=False, comment="A person, or the flow that did it"),
         sa.Column("details", sa.Text(), nullable=False, comment="JSON: figures, names and digests; never a token"),
-        sa.CheckConstraint(
-            "state IN ('claimed', 'sealed', 'delivering', 'renaming', 'unknown', 'delivered', 'reconciled', 'withdrawn')",
-            name=op.f("ck_batch_event_state_known"),
-        ),
-        sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_batch_event_batch_id")),
-        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_batch_event_run_id")),
-        sa.PrimaryKeyConstraint("batch_id", "event_no", name=op.f("pk_batch_event")),
-        comment="What happened to a batch, in order; only appended.",
+        sa.Column("previous_hash", Key(64), nullable=False, comment="hash of the event before; of the first: 64 zeros"),
+        sa.Column("hash", Key(64), nullable=False, comment="SHA-256 over all columns before it (include.ledger.chain)"),
+        sa.CheckConstraint("(batch_id IS NULL) = (state IS NULL)", name=op.f("ck_event_state_of_batch")),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_event_batch_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_event_run_id")),
+        sa.PrimaryKeyConstraint("profile", "seq", name=op.f("pk_event")),
+        sa.UniqueConstraint("batch_id", "batch_event_no", name="uq_event_batch"),
+        comment="What happened to batches and what people decided, in order; only appended, each sealed to the one before.",
     )
     op.create_table(
         "recon_break",
