@@ -232,8 +232,8 @@ def test_a_claim_that_loses_a_race_does_not_replace_an_outcome(
     upsert_outcomes(outcomes.engine, [_paid()], now=NOW)
     before = _rows(outcomes)
     with monkeypatch.context() as patched:
-        patched.setattr("include.billing.outcomes._present", looked_before_the_other_wrote)
-        patched.setattr("include.billing.outcomes._refuse_unless_all", lambda *_: None)
+        patched.setattr("include.billing.upsert._present", looked_before_the_other_wrote)
+        patched.setattr("include.billing.upsert._refuse_unless", lambda *_: None)
         upsert_outcomes(outcomes.engine, [_claim(), _claim("C2")], now=LATER)
         assert _rows(outcomes)[0] == before[0]
         upsert_outcomes(outcomes.engine, [_paid(status="reversed", response_code="X1")], now=LATER)
