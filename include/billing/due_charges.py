@@ -224,7 +224,12 @@ def _parse(data: bytes) -> Any:
     try:
         return _parse_csv(data)
     except pa.ArrowInvalid:  # a database without an encoding may hold bytes that are no text
-        return _parse_csv(data.decode("utf-8", "replace").encode())
+        data = data.decode("utf-8", "replace").encode()
+    try:
+        return _parse_csv(data)
+    except pa.ArrowInvalid:  # its text would quote the row
+        reason = "PostgreSQL sent rows by COPY that cannot be read as CSV. Please report this."
+        raise BillingError(reason) from None
 
 
 def _parse_csv(data: bytes) -> Any:

@@ -119,21 +119,24 @@ def upsert_outcomes(
         target = _check(connection, table)
         connection.rollback()
         while chunk := list(islice(iterator, rows_per_transaction)):
-            latest = {key_of(row): row for row in (_normal(target, row, moment) for row in chunk)}
+            latest = {key_of(row): row for row in (_normal(row, moment) for row in chunk)}
             with connection.begin():
                 written = write(connection, target, latest)
             counts += written + UpsertCounts(same=len(chunk) - len(latest))
     return counts
 
 
-def _normal(table: Table, row: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+_COLUMNS: Final = tuple(column.name for column in outcomes_table().columns)
+_GIVEN: Final = frozenset(_COLUMNS) - {"updated_at"}
+
+
+def _normal(row: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     """A row as the table holds it, so that it can be compared with what is there."""
-    unknown = sorted(set(row) - set(table.c.keys()) | ({"updated_at"} & set(row)))
-    if unknown:
-        raise ValueError(f"not a column of an outcome: {', '.join(unknown)}")
+    if not row.keys() <= _GIVEN:
+        raise ValueError(f"not a column of an outcome: {', '.join(sorted(row.keys() - _GIVEN))}")
     if any(row.get(name) is None for name in KEY):
         raise ValueError(f"an outcome needs {', '.join(KEY)}")
-    full = {column.name: row.get(column.name) for column in table.columns}
+    full = {name: row.get(name) for name in _COLUMNS}
     full["amount"] = _decimal(full["amount"])
     full["decided_at"] = None if full["decided_at"] is None else _utc(full["decided_at"])
     if full["response_message"] is not None:

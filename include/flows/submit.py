@@ -91,6 +91,7 @@ def _plan(context: FlowContext, business_date: date, layout: Layout) -> BatchPla
         layout_digest=layout.digest,
         max_rows=profile.limits.max_rows_per_batch,
         max_total=profile.limits.max_amount_per_batch,
+        release_by_person=profile.quarantine.release == "by_person",
         file_name=file_name,
     )
 

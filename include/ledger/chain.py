@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from include.ledger.store import lock
-from include.ledger.tables import event
+from include.ledger.tables import event, event_head
 
 GENESIS: Final = "0" * 64
 _HASHED: Final = (
@@ -35,12 +35,18 @@ def append(connection: Connection, profile: str, values: dict[str, Any]) -> None
     """
     seq, previous = head(connection, profile)
     row = {**values, "profile": profile, "seq": seq + 1, "previous_hash": previous}
-    connection.execute(event.insert().values({**row, "hash": hash_of(row)}))
+    sealed = hash_of(row)
+    connection.execute(event.insert().values({**row, "hash": sealed}))
+    if seq:
+        where = event_head.c.profile == profile
+        connection.execute(event_head.update().where(where).values(seq=seq + 1, hash=sealed))
+    else:
+        connection.execute(event_head.insert().values(profile=profile, seq=seq + 1, hash=sealed))
 
 
 def head(connection: Connection, profile: str) -> tuple[int, str]:
     """Number and hash of a profile's last event; (0, GENESIS) before the first."""
-    last = select(event.c.seq, event.c.hash).where(event.c.profile == profile).order_by(event.c.seq.desc()).limit(1)
+    last = select(event_head.c.seq, event_head.c.hash).where(event_head.c.profile == profile)
     found = connection.execute(last).one_or_none()
     return (int(found.seq), str(found.hash)) if found else (0, GENESIS)
 
@@ -63,6 +69,8 @@ def broken_links(connection: Connection, profile: str) -> Iterator[str]:
         if hash_of(dict(row)) != row["hash"]:
             yield f"{name}: was altered after it was written."
         expected_seq, previous = row["seq"] + 1, row["hash"]
+    if head(connection, profile) != (expected_seq - 1, previous):
+        yield f"The last events of {profile} are missing: {expected_seq - 1} are there, {head(connection, profile)[0]} were."
 
 
 def _plain(value: Any) -> Any:

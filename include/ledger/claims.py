@@ -19,6 +19,7 @@ from include.domain.states import BatchState, RunState
 from include.ledger.books import keep_read, kept_lines, refuse_unless_run_ties, run_lines
 from include.ledger.events import Note, add_batch_event
 from include.ledger.fates import Terms, decide_fates, hold_the_rest
+from include.ledger.quarantine import note_quarantine
 from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.store import Workspace, lock
 from include.ledger.tables import batch
@@ -69,6 +70,7 @@ class BatchPlan:
     """What all batches of a run have in common.
 
     Attributes:
+        release_by_person: See `fates.Terms`.
         file_name: Names a batch from its business date and sequence number.
     """
 
@@ -80,6 +82,7 @@ class BatchPlan:
     layout_digest: str
     max_rows: int
     max_total: int
+    release_by_person: bool
     file_name: Callable[[date, int], str]
 
 
@@ -104,13 +107,15 @@ def claim(workspace: Workspace, run: Run, plan: BatchPlan, reading: Reading, now
         _refuse_lost_rows(connection, reading)
         if connection.dialect.name == "postgresql":
             connection.execute(text("ANALYZE staged_charge"))
-        decide_fates(connection, Terms(plan.billing_source, plan.profile, run.business_date, None))
+        decide_fates(connection, Terms(plan.billing_source, plan.profile, plan.release_by_person))
         reason = _why_not(connection, run)
         if reason:
             hold_the_rest(connection, reason)
         keep = {"run_id": run.run_id}
         connection.execute(text(dedent(_KEEP_PASSED_OVER)), keep)
         connection.execute(text(dedent(_KEEP_QUARANTINED)), {**keep, "billing_source": plan.billing_source})
+        if not run.dry_run:
+            note_quarantine(connection, run.run_id, plan.billing_source, plan.profile, now)
         batch_ids = [] if reason else list(_claim_batches(connection, run, plan, now))
         keep_read(connection, run.run_id, reading)
         refuse_unless_run_ties([*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)])

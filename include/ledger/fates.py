@@ -5,7 +5,6 @@ no statement names become first attempts. Everything is set-based: on an ordinar
 """
 
 from dataclasses import dataclass
-from datetime import date
 from textwrap import dedent
 from typing import Final
 
@@ -54,6 +53,18 @@ _SETTLED: Final = """
     FROM staged_history WHERE strength >= 4 GROUP BY row_no
 """
 
+_CLOSED: Final = """
+    {insert}) SELECT s.row_no,
+           CASE WHEN coalesce(c.amount, s.amount) = s.amount AND coalesce(c.due_date, s.due_date) = s.due_date
+                     AND coalesce(c.customer_id, s.customer_id) = s.customer_id
+                THEN 'settled' ELSE 'quarantine' END,
+           CASE WHEN coalesce(c.amount, s.amount) = s.amount AND coalesce(c.due_date, s.due_date) = s.due_date
+                     AND coalesce(c.customer_id, s.customer_id) = s.customer_id
+                THEN c.reason ELSE 'row:changed_after_settled' END
+    FROM staged_charge s JOIN closed_charge c ON c.billing_source = :billing_source AND c.charge_id = s.charge_id
+    WHERE s.row_no > 0
+"""
+
 _IN_FLIGHT: Final = """
     {insert}) SELECT row_no, 'in_flight', CASE strength WHEN 0 THEN 'awaiting' ELSE 'unknown' END
     FROM staged_last WHERE strength IN (0, 1)
@@ -62,6 +73,13 @@ _IN_FLIGHT: Final = """
 _INVALID: Final = """
     {insert}) SELECT row_no, 'quarantine', 'invalid' FROM staged_charge WHERE reasons IS NOT NULL
 """
+
+_NOT_RELEASED: Final = """
+    {insert}) SELECT s.row_no, 'quarantine', 'row:awaiting_release'
+    FROM staged_charge s JOIN quarantine q ON q.billing_source = :billing_source AND q.charge_id = s.charge_id
+    WHERE q.state = 'open'
+"""
+# Only where the profile wants a person to release what was quarantined, mended or not.
 
 _HELD: Final = """
     {insert}) SELECT s.row_no, 'held', h.scope || '_hold' FROM staged_charge s JOIN hold h
@@ -102,16 +120,15 @@ _NOT_SENDING: Final = """
 
 @dataclass(frozen=True)
 class Terms:
-    """Whose charges are looked at, and whether anything may go out.
+    """Whose charges are looked at, and by which terms.
 
     Attributes:
-        not_sending: Why nothing may go out ("dry_run", "past_date"), or None.
+        release_by_person: A quarantined charge stays out until a person releases it, even if it passes every check.
     """
 
     billing_source: str
     profile: str
-    business_date: date
-    not_sending: str | None
+    release_by_person: bool
 
 
 def decide_fates(connection: Connection, terms: Terms) -> None:
@@ -120,8 +137,10 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     _run(connection, _REPEATED)
     connection.execute(text(dedent(_HISTORY)), subject)
     connection.execute(text(dedent(_LAST)))
-    for statement in (_SETTLED, _IN_FLIGHT, _INVALID, _HELD, _LATE, _MERCHANT_KNOWS_MORE, _AGAIN, _DECLINED):
-        _run(connection, statement, subject if ":billing_source" in statement else {})
+    release = (_NOT_RELEASED,) if terms.release_by_person else ()
+    rules = (_SETTLED, _CLOSED, _IN_FLIGHT, _INVALID, *release, _HELD, _LATE, _MERCHANT_KNOWS_MORE, _AGAIN, _DECLINED)
+    for statement in rules:
+        _run(connection, statement, {name: value for name, value in subject.items() if f":{name}" in statement})
     connection.execute(text("DROP TABLE staged_last"))
     connection.execute(text("DROP TABLE staged_history"))
 

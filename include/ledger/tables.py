@@ -281,6 +281,15 @@ hold = Table(
     comment="Not now: a charge, a customer, a batch or a whole profile, by whom and why.",
 )
 
+event_head = Table(
+    "event_head",
+    metadata,
+    Column("profile", Key(40), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", Key(64), nullable=False),
+    comment="The last event of each profile, so that a cut-off end shows; manifests carry it too.",
+)
+
 quarantine = Table(
     "quarantine",
     metadata,
@@ -306,6 +315,9 @@ closed_charge = Table(
     Column("closed_by", Key(100), nullable=False),
     Column("closed_at", UtcDateTime, nullable=False),
     Column("words", Text, nullable=False, comment="Why, in the person's words"),
+    Column("amount", BigInteger, comment="As it was last listed; a listed charge that differs is quarantined"),
+    Column("due_date", Date),
+    Column("customer_id", Key(200)),
     comment="Charges that get no further attempt, by whom and why.",
 )
 

@@ -118,6 +118,40 @@ class Limits(StrictModel):
         return self
 
 
+class Quarantine(StrictModel):
+    """What ends a charge's quarantine."""
+
+    release: Literal["when_mended", "by_person"] = Field(
+        default="when_mended",
+        description="when_mended: the next run that finds nothing wrong with it; by_person: only a person's release",
+    )
+
+
+class Brakes(StrictModel):
+    """When a run stops before delivery and asks a person. Amounts in major units; None: this brake is off."""
+
+    max_count: Annotated[int, Field(gt=0)] | None = Field(default=100_000, description="Most charges of a run")
+    max_total: Annotated[int, Field(gt=0)] | None = Field(default=100_000_000_000, description="Most of a run in all")
+    max_single: Annotated[int, Field(gt=0)] | None = Field(default=None, description="Most of one charge")
+    max_quarantined_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=0.2, description="Most of the listed rows that may be quarantined, as a share"
+    )
+    max_per_customer: Annotated[int, Field(gt=0)] | None = Field(
+        default=5, description="Most charges of one customer in a run"
+    )
+    unusual_factor: Annotated[float, Field(gt=1)] | None = Field(
+        default=3.0, description="Count or total so many times above or below the median of earlier runs"
+    )
+    history_runs: Annotated[int, Field(ge=3, le=365)] = Field(default=30, description="How many earlier runs are looked at")
+    history_least: Annotated[int, Field(ge=2, le=365)] = Field(
+        default=5, description="With fewer earlier runs than this only the fixed limits apply"
+    )
+    key_expires_within_days: Annotated[int, Field(ge=0, le=365)] | None = Field(
+        default=7, description="DOKU's public key ends within so many days and no newer one is there"
+    )
+    four_eyes: bool = Field(default=False, description="Whoever started a run by hand may not approve it")
+
+
 class Token(StrictModel):
     """The shape of a token: opaque text (DOKU shows 32 hex characters and `TOK_..::..` forms)."""
 
@@ -232,6 +266,8 @@ class Profile(StrictModel):
     billing: Billing = Field(default_factory=Billing)
     limits: Limits = Field(default_factory=Limits)
     token: Token = Field(default_factory=Token)
+    quarantine: Quarantine = Field(default_factory=Quarantine)
+    brakes: Brakes = Field(default_factory=Brakes)
     batch: BatchSettings
     report: ReportSettings = Field(default_factory=ReportSettings)
 

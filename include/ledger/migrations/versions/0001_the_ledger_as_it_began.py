@@ -27,8 +27,24 @@ def upgrade() -> None:
         sa.Column("closed_by", Key(100), nullable=False),
         sa.Column("closed_at", UtcDateTime(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False, comment="Why, in the person's words"),
+        sa.Column(
+            "amount",
+            sa.BigInteger(),
+            nullable=True,
+            comment="As it was last listed; a listed charge that differs is quarantined",
+        ),
+        sa.Column("due_date", sa.Date(), nullable=True),
+        sa.Column("customer_id", Key(200), nullable=True),
         sa.PrimaryKeyConstraint("billing_source", "charge_id", name=op.f("pk_closed_charge")),
         comment="Charges that get no further attempt, by whom and why.",
+    )
+    op.create_table(
+        "event_head",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("hash", Key(64), nullable=False),
+        sa.PrimaryKeyConstraint("profile", name=op.f("pk_event_head")),
+        comment="The last event of each profile, so that a cut-off end shows; manifests carry it too.",
     )
     op.create_table(
         "hold",
