@@ -75,7 +75,9 @@ def record_report(
         "state": ReportState.FETCHED,
         "fetched_at": at,
     }
-    new = connection.execute(insert_for(report_file).values(values).on_conflict_do_nothing()).rowcount == 1
+    # Not the row count: psycopg's is lost once the id that came with the insert has been read.
+    inserted = insert_for(report_file).values(values).on_conflict_do_nothing().returning(report_file.c.report_id)
+    new = connection.execute(inserted).one_or_none() is not None
     where = (report_file.c.profile == profile, report_file.c.content_digest == digest)
     report_id = connection.execute(select(report_file.c.report_id).where(*where)).scalar_one()
     sighting = {
