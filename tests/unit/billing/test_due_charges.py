@@ -1,5 +1,6 @@
 """Reading due charges: exact text, whole days, every row once, in chunks; and what is said when the view is wrong."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from include.billing.due_charges import COLUMNS, check_view, read_due_charges
+from include.billing.engine import billing_engine
 from include.domain.errors import BillingError
 from include.schemas.due_charges import DueChargesRead
 from tests.merchants import insurance
@@ -242,10 +244,6 @@ class TestCopy:
         maker_of(postgres_database)(CHARGE)
         name = postgres_database.settings.schema
         postgres_database.run("DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN")
-        from dataclasses import replace
-
-        from include.billing.engine import billing_engine
-
         engine = billing_engine(replace(postgres_database.settings, login="reader"))
         with pytest.raises(BillingError, match=f"{name}.*Grant"):
             list(read_due_charges(engine, view="doku_due_charges", columns={}, due_by=DAY, chunk_rows=10))
@@ -256,3 +254,18 @@ def test_frames_are_arrow_strings(database: BillingDatabase, make_view: MakeView
     frame = _read(database)
     assert list(frame.columns) == ["row_no", *COLUMNS]
     assert all(frame[name].dtype == pd.ArrowDtype(pa.string()) for name in COLUMNS)
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("billing")
+def test_without_permission_on_mariadb_it_says_which_to_grant(mariadb_database: BillingDatabase) -> None:
+    maker_of(mariadb_database)(CHARGE)
+    name = mariadb_database.settings.schema
+    mariadb_database.run(
+        "CREATE TABLE other (one INTEGER)",
+        "CREATE OR REPLACE USER reader@`127.0.0.1` IDENTIFIED BY 'throwaway'",
+        f"GRANT SELECT ON {name}.other TO reader@`127.0.0.1`",
+    )
+    engine = billing_engine(replace(mariadb_database.settings, login="reader", password="throwaway"))
+    with pytest.raises(BillingError, match="Grant"):
+        list(read_due_charges(engine, view="doku_due_charges", columns={}, due_by=DAY, chunk_rows=10))
