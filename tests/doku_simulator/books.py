@@ -31,10 +31,10 @@ class Books:
     taken up again, and the line gets its answer from the charge.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.charged = Journal(folder / "charged.jsonl")
-        self.processed = Journal(folder / "processed.jsonl")
-        self.files = Journal(folder / "files.jsonl")
+    def __init__(self, folder: Path, *, sync: bool = True) -> None:
+        self.charged = Journal(folder / "charged.jsonl", sync=sync)
+        self.processed = Journal(folder / "processed.jsonl", sync=sync)
+        self.files = Journal(folder / "files.jsonl", sync=sync)
         self.owner: dict[str, tuple[str, int]] = {}
         self._ended: dict[str, str] = {}
         self._names: dict[str, str] = {}

@@ -36,6 +36,7 @@ class SimulatorConfig:
         log: Operation log (JSON lines); None: `root/operations.jsonl`.
         sftp: False: only watch the folders, beside another SFTP server.
         sftp_root: What the SFTP server shows as `/`; None: `root/sftp`.
+        sync: Whether the journals wait for the disk; False is quicker, and as safe against a killed process.
         auto: True: a thread looks at the folder; False: only `process_once` does.
         clock: Seconds since the epoch.
         on_step: Called with a step's name each time the processing passes it; tests crash there.
@@ -74,6 +75,7 @@ class SimulatorConfig:
     endings: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ENDINGS))
     unknown_charged_share: float = 0.5
     default_currency: str = "IDR"
+    sync: bool = True
     auto: bool = True
     clock: Callable[[], float] = time.time
     on_step: Callable[[str], None] | None = None

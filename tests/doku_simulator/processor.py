@@ -53,9 +53,10 @@ class Processor:
     def __init__(
         self, config: SimulatorConfig, keys: KeyRing, books: Books, director: Director, intake: Intake
     ) -> None:
-        self._config, self._keys, self._books = config, keys, books
+        self._config, self._books = config, books
         self._director, self._intake = director, intake
         self._lock = threading.RLock()
+        self._private_key = keys.private("doku")
         self._batch_layout = load_layout(config.batch_layout)
         if missing := sorted(_NEEDED - self._batch_layout.sources()):
             raise BadLayoutError(f"{config.batch_layout}: no column carries {missing[0]}")
@@ -144,7 +145,7 @@ class Processor:
     def _open(self, path: Path) -> BatchFile:
         data = path.read_bytes()
         if self._config.batch_sealed:
-            data = open_sealed(data, self._keys.private("doku"), self._config.envelope)
+            data = open_sealed(data, self._private_key, self._config.envelope)
         batch = read_file(self._batch_layout, data)
         self._step("opened")
         return batch

@@ -55,8 +55,8 @@ class Simulator:
         folders = [config.inbound, config.outbound, *([config.archive] if config.archive else []), *config.folders]
         for folder in folders:
             config.local(folder).mkdir(parents=True, exist_ok=True)
-        self._books = Books(config.root)
-        self._fired = Journal(config.root / "faults.jsonl")
+        self._books = Books(config.root, sync=config.sync)
+        self._fired = Journal(config.root / "faults.jsonl", sync=config.sync)
         self.director = Director(config.root / "control.json", self._fired)
         self._log = OperationLog(config.log or config.root / "operations.jsonl", config.clock)
         intake = Intake(config.local(config.inbound), config.root / "state" / "spool", config.pattern, self._is_open)

@@ -21,6 +21,7 @@ class Merchant:
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
+        self._doku_key = simulator.keys.public("doku")
 
     @staticmethod
     def plain(name: str, rows: list[tuple[str, int]]) -> bytes:
@@ -37,7 +38,7 @@ class Merchant:
         return [(f"INV{number:08d}", 150_000 + number) for number in range(start, start + count)]
 
     def sealed(self, plain: bytes) -> bytes:
-        return seal(plain, self.simulator.keys.public("doku"), self.simulator.config.envelope)
+        return seal(plain, self._doku_key, self.simulator.config.envelope)
 
     def drop(self, name: str, rows: list[tuple[str, int]] | int, start: int = 0) -> bytes:
         """Put a batch file where DOKU picks it up; its bytes."""
@@ -110,6 +111,7 @@ def _config(root: Path, **changes: object) -> SimulatorConfig:
         report_layout=LAYOUTS / "report.toml",
         auto=False,
         sftp=False,
+        sync=False,
         clock=lambda: FIXED_TIME,
     )
     return replace(config, **changes)  # type: ignore[arg-type]
