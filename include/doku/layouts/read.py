@@ -11,9 +11,9 @@ import numpy as np  # noqa: TID253  (this module makes frames; no DAG file impor
 import pandas as pd  # noqa: TID253
 import pyarrow as pa  # noqa: TID253
 import pyarrow.compute as pc  # noqa: TID253
-import pyarrow.csv as pa_csv  # noqa: TID253
 
 from include.doku.layouts.columns import ColumnProblem, first_true, read_column, same
+from include.doku.layouts.cut import LineProblem, check_bytes, cut_block, cut_line
 from include.doku.layouts.lines import line_blocks
 from include.domain.errors import FileRefused
 from include.domain.money import CURRENCY_EXPONENT
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from include.schemas.layout_columns import SectionName
     from include.schemas.layout_slots import Slot
 
-_CONTROLS = frozenset(range(0x20)) | {0x7F}
-_BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()
 _FREE_SOURCES = ("attempt.", "line.")
 _BLOCK_BYTES = 1 << 28
 """Most bytes of a block of lines, were every line as long as the layout allows."""
@@ -55,8 +53,6 @@ class FileReader:
         self._line_end = layout.file.line_end.encode("ascii")
         self._line_no = 0
         self._header_line: bytes | None = None
-        tab = b"\t" if layout.file.delimiter == "\t" else b""
-        self._controls = bytes(sorted(_CONTROLS - set(self._line_end + tab)))
 
     def frames(self, chunks: Iterable[bytes], rows: int = 50_000) -> "Iterator[pd.DataFrame]":
         """Read the file once.
@@ -126,33 +122,11 @@ class FileReader:
         cut = block.index(b"\n") + 1
         return block[:cut].removesuffix(self._line_end), block[cut:]
 
-    # --- checks of bytes ---
-
     def _check_bytes(self, block: bytes) -> None:
-        """Line ends as the layout has them, no control character, nothing outside the encoding."""
-        ends = block.count(b"\n")
-        if self._line_end == b"\r\n" and not block.count(b"\r\n") == block.count(b"\r") == ends:
-            self._refuse_line(block, lambda line: line.count(b"\r") != 1 or not line.endswith(b"\r"), _LINE_END)
-        if block.startswith(self._line_end) or self._line_end * 2 in block:
-            self._refuse_line(block, lambda line: line in {b"", b"\r"}, "is empty")
-        if len(block.translate(None, self._controls)) != len(block):
-            self._refuse_line(block, self._has_control, "has a control character")
-        if self._layout.file.encoding == "ascii" and not block.isascii():
-            self._refuse_line(block, lambda line: not line.isascii(), "is not ASCII")
-        if self._layout.file.encoding == "utf-8":
-            if _BYTE_ORDER_MARK in block:
-                self._refuse_line(block, lambda line: _BYTE_ORDER_MARK in line, "has a byte order mark")
-            if not _is_utf8(block):
-                self._refuse_line(block, lambda line: not _is_utf8(line), "is not UTF-8")
-
-    def _has_control(self, line: bytes) -> bool:
-        line = line.removesuffix(b"\r") if self._line_end == b"\r\n" else line
-        return len(line.translate(None, self._controls)) != len(line)
-
-    def _refuse_line(self, block: bytes, bad: Any, reason: str) -> None:
-        lines = block.removesuffix(b"\n").split(b"\n")
-        found = next((number for number, line in enumerate(lines) if bad(line)), 0)
-        raise self._refused(self._line_no + found + 1, None, reason)
+        try:
+            check_bytes(self._layout.file, block)
+        except LineProblem as problem:
+            raise self._refused(self._line_no + problem.row + 1, None, problem.reason) from None
 
     def _refused(self, line: int | None, column: str | None, reason: str) -> FileRefused:
         return FileRefused(self.name, line, column, reason)
@@ -180,20 +154,10 @@ class FileReader:
         return facts
 
     def _split(self, text: str, section: "SectionName") -> list[str]:
-        slots = self._slots[section]
-        if self._layout.file.format == "fixed":
-            width = sum(slot.width for slot in slots)
-            if len(text) != width:
-                raise self._refused(
-                    self._line_no, None, f"is not a {section}: {len(text)} characters instead of {width}"
-                )
-            return [text[slot.position : slot.position + slot.width] for slot in slots]
-        parts = text.split(self._layout.file.delimiter or "")
-        if len(parts) != len(slots):
-            raise self._refused(
-                self._line_no, None, f"is not a {section}: {len(parts)} columns instead of {len(slots)}"
-            )
-        return parts
+        try:
+            return cut_line(self._layout.file, self._slots[section], text)
+        except LineProblem as problem:
+            raise self._refused(self._line_no, None, f"is not a {section}: {problem.reason}") from None
 
     def _check_fact(self, slot: "Slot", value: Any) -> None:
         if slot.source == "file.name" and value is not None and value != self.name:
@@ -205,11 +169,13 @@ class FileReader:
 
     def _details(self, block: bytes) -> "pd.DataFrame":
         lines = block.count(b"\n")
-        raw = (
-            self._fixed_columns(block, lines) if self._layout.file.format == "fixed" else self._delimited(block, lines)
-        )
-        fields: dict[str, Any] = {"line_no": pa.array(np.arange(self._line_no + 1, self._line_no + lines + 1))}
         slots = self._slots["detail"]
+        try:
+            raw = cut_block(self._layout.file, slots, block)
+        except LineProblem as problem:
+            self._explain(block, problem.row)
+            raise self._refused(self._line_no + problem.row + 1, None, problem.reason) from None
+        fields: dict[str, Any] = {"line_no": pa.array(np.arange(self._line_no + 1, self._line_no + lines + 1))}
         # The currency first: it decides how amounts are read.
         for slot in sorted(slots, key=lambda slot: slot.field != "currency"):
             try:
@@ -273,62 +239,6 @@ class FileReader:
             return False
         return True
 
-    def _delimited(self, block: bytes, lines: int) -> dict[str, Any]:
-        names = [slot.name for slot in self._slots["detail"]]
-        data = block if self._layout.file.encoding != "latin-1" else block.decode("latin-1").encode("utf-8")
-        try:
-            table = pa_csv.read_csv(
-                pa.BufferReader(data),
-                read_options=pa_csv.ReadOptions(column_names=names, block_size=max(1 << 20, len(data) // 4 + 1)),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=self._layout.file.delimiter,
-                    quote_char=False,
-                    double_quote=False,
-                    escape_char=False,
-                    newlines_in_values=False,
-                    ignore_empty_lines=False,
-                ),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
-                ),
-            )
-        except pa.ArrowInvalid:
-            table = None
-        if table is None or table.num_rows != lines:
-            self._refuse_columns(block, len(names))
-        return {name: _one_piece(table[name]) for name in names}
-
-    def _refuse_columns(self, block: bytes, wanted: int) -> None:
-        delimiter = (self._layout.file.delimiter or "").encode("ascii")
-        for row, line in enumerate(block.removesuffix(b"\n").split(b"\n")):
-            found = line.count(delimiter) + 1
-            if found != wanted:
-                self._explain(block, row)
-                raise self._refused(self._line_no + row + 1, None, f"has {found} columns instead of {wanted}")
-        raise self._refused(self._line_no + 1, None, "begins a part of the file that cannot be cut into columns")
-
-    def _fixed_columns(self, block: bytes, lines: int) -> dict[str, Any]:
-        slots = self._slots["detail"]
-        width = sum(slot.width for slot in slots)
-        stride = width + len(self._line_end)
-        if len(block) != lines * stride or block[width::stride] != self._line_end[:1] * lines:
-            self._refuse_width(block, width)
-        if block.isascii():
-            text, cut = pa.Array.from_buffers(pa.binary(stride), lines, [None, pa.py_buffer(block)]), pc.binary_slice
-        else:
-            text, cut = pa.array(block.decode("latin-1").split("\n")[:lines], pa.string()), pc.utf8_slice_codeunits
-        return {
-            slot.name: pc.cast(pc.cast(cut(text, slot.position, slot.position + slot.width), pa.binary()), pa.string())
-            for slot in slots
-        }
-
-    def _refuse_width(self, block: bytes, width: int) -> None:
-        for row, line in enumerate(block.removesuffix(b"\n").split(b"\n")):
-            length = len(line) + 1 - len(self._line_end)
-            if length != width:
-                self._explain(block, row)
-                raise self._refused(self._line_no + row + 1, None, f"has {length} characters instead of {width}")
-
     # --- the end ---
 
     def _check_sums(self) -> None:
@@ -351,9 +261,6 @@ class FileReader:
         return next(slot.name for slot in slots if slot.source == f"file.{field}")
 
 
-_LINE_END = "does not end as the layout says (carriage return and line feed)"
-
-
 def _key(slot: "Slot") -> str:
     """The frame's column of a field."""
     return "attempt_line_no" if slot.source == "attempt.line_no" else slot.field
@@ -368,16 +275,3 @@ def _refuse_difference(first: Any, second: Any, reason: str) -> None:
 def _sum(amounts: Any) -> int:
     # Wider than 64 bits, so that no sum of a block can run over.
     return int(pc.sum(pc.cast(amounts, pa.decimal128(38, 0))).as_py() or 0)
-
-
-def _one_piece(column: Any) -> Any:
-    whole = column.combine_chunks()
-    return whole if isinstance(whole, pa.Array) else pa.concat_arrays(column.chunks)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
