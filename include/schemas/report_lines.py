@@ -1,6 +1,6 @@
 """Report lines: DOKU's answers as they are read from a report, one row for each line of the file."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np  # noqa: TID253 - this module is about frames
 import pandas as pd  # noqa: TID253
@@ -8,7 +8,7 @@ import pandera.pandas as pandera  # noqa: TID253
 import pyarrow as pa  # noqa: TID253
 from pandera.typing.pandas import Series  # noqa: TID253
 
-from include.schemas.card_numbers import find
+from include.schemas.card_numbers import find, mask
 from include.schemas.shape import checked
 from include.schemas.text_scan import Text
 
@@ -46,17 +46,40 @@ class ReportLines(pandera.DataFrameModel):
     status: Series[TextType] | None = pandera.Field(nullable=True, description="DOKU's own word for the result")
 
     class Config:
-        """No other column; types are brought about, values are not changed."""
+        """No other column; types are brought about."""
 
         strict = True
         coerce = True
 
     @pandera.dataframe_check(name="no whole card number")
     def _no_card_number(cls, frame: pd.DataFrame) -> bool:  # noqa: N805 - pandera makes it a class method
-        texts = [name for name in ("masked_card", "token", "response_message") if name in frame]
-        return not any(find(Text.of(pa.array(frame[name], pa.string()))).rows.any() for name in texts)
+        return not any(_holds_card_number(frame[name]) for name in _MASKED if name in frame)
+
+
+_MASKED = ("masked_card", "token", "response_message", "bank", "status")
+"""Columns in which a card number that DOKU should have masked is masked here, before anything is kept or shown."""
 
 
 def check_report_lines(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its types as in `ReportLines`. ShapeError, without values, if it breaks the model."""
-    return checked(ReportLines, frame)
+    """The frame with the types of `ReportLines`, and whole card numbers masked (first six and last four digits stay).
+
+    The file is not refused for them: its answers are about money that may have moved.
+
+    Raises:
+        ShapeError: It breaks the model; the message shows no value.
+    """
+    masked = {name: _mask(frame[name]) for name in _MASKED if name in frame and _holds_card_number(frame[name])}
+    return checked(ReportLines, frame.assign(**masked))
+
+
+def _holds_card_number(column: pd.Series) -> bool:
+    return bool(find(_text(column)).rows.any())
+
+
+def _mask(column: pd.Series) -> Any:
+    text = _text(column)
+    return pd.array(mask(text, find(text)), dtype=pd.ArrowDtype(pa.string()))
+
+
+def _text(column: pd.Series) -> Text:
+    return Text.of(pa.array(column, pa.string(), from_pandas=True))

@@ -5,10 +5,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from include.billing.due_charges import read_due_charges
 from include.billing.outcomes import upsert_outcomes
+from include.schemas.due_charges import DueChargeRules, validate_due_charges
+from include.schemas.layout import load_layout
+from include.schemas.profile import SHIPPED_CONFIG, load_profile
 from tests.merchants import insurance
 from tests.unit.billing.conftest import BillingDatabase
 
@@ -72,3 +76,28 @@ def test_the_command_line_fills_a_database(tmp_path: Path, capsys: pytest.Captur
     arguments = ["--url", f"sqlite:///{tmp_path / 'insurer.db'}", "--charges", "50", "--date", DAY.isoformat()]
     assert insurance.main([*arguments, "--bad-share", "0"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] > 40
+
+
+@pytest.mark.parametrize(
+    ("layout_name", "harmless"),
+    [("assumed-batch", set()), ("fixed-width-batch", {"description_delimiter"})],  # nothing is delimited there
+)
+def test_the_shipped_layouts_take_the_good_charges_and_refuse_the_bad_ones(
+    sqlite_database: BillingDatabase, layout_name: str, harmless: set[str]
+) -> None:
+    seeded = insurance.seed(sqlite_database.owner, charges=1000, business_date=DAY)
+    layout = load_layout(SHIPPED_CONFIG / "layouts" / f"{layout_name}.toml")
+    rules = DueChargeRules.of(load_profile(SHIPPED_CONFIG / "profiles" / "insurance.toml"), layout, DAY)
+    reading = read_due_charges(sqlite_database.engine, view="doku_due_charges", columns={}, due_by=DAY, chunk_rows=300)
+    checked = pd.concat([validate_due_charges(frame, rules) for frame in reading], ignore_index=True)
+    twice = sum(count for way, count in seeded.bad.items() if way.startswith("listed_twice"))
+    bad = sum(count for way, count in seeded.bad.items() if way not in harmless)
+    rejected = checked[checked["reasons"].notna()]
+    assert len(rejected) == bad - twice
+    assert checked["charge_id"].duplicated().sum() == twice
+    assert checked["late"].sum() == seeded.late
+    assert not any(number in text for number in insurance.TEST_CARD_NUMBERS for text in _texts(rejected))
+
+
+def _texts(frame: pd.DataFrame) -> list[str]:
+    return [str(value) for row in frame.to_numpy().tolist() for value in row]

@@ -1,4 +1,4 @@
-"""Report lines keep their shape; a report that shows a whole card number is not taken in."""
+"""Report lines keep their shape; a whole card number in a report is masked before anything is kept."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from include.schemas.report_lines import ReportLines, check_report_lines
-from include.schemas.shape import ShapeError
+from include.schemas.shape import ShapeError, checked
 
 LINE: dict[str, Any] = {"line_no": 2, "invoice_number": "INV1", "amount": 1500000, "response_code": "0000"}
 
@@ -40,14 +40,23 @@ def test_what_else_it_says_may_be_empty() -> None:
         {"response_code": ""},
         {"amount": -1},
         {"line_no": 0},
-        {"masked_card": "4111111111111111"},
         {"something_else": "x"},
     ],
 )
 def test_what_is_no_report_line_is_refused(change: dict[str, Any]) -> None:
+    secret = {"token": "secret-token-0123456789"}
     with pytest.raises(ShapeError) as caught:
-        check_report_lines(pd.DataFrame([LINE | change]))
-    assert "4111111111111111" not in str(caught.value)
+        check_report_lines(pd.DataFrame([LINE | secret | change]))
+    assert secret["token"] not in str(caught.value)
+
+
+def test_a_card_number_that_doku_did_not_mask_is_masked() -> None:
+    row = LINE | {"masked_card": "4111111111111111", "response_message": "card 4111-1111-1111-1111", "bank": None}
+    (line,) = check_report_lines(pd.DataFrame([row])).to_dict("records")
+    assert line["masked_card"] == "411111******1111"
+    assert line["response_message"] == "card 4111-11**-****-1111"
+    with pytest.raises(ShapeError, match="no whole card number"):
+        checked(ReportLines, pd.DataFrame([row]))
 
 
 def test_every_column_is_described() -> None:
