@@ -16,6 +16,7 @@ from pydantic import Field
 
 from include.domain.character_sets import CharacterSet
 from include.domain.errors import LayoutError
+from include.domain.invoice_numbers import LENGTH as INVOICE_LENGTH
 from include.domain.money import CURRENCY_EXPONENT
 from include.schemas.layout_columns import Column, FileForm, Section, SectionName
 from include.schemas.layout_slots import Slot, slot_of
@@ -132,6 +133,7 @@ def parse_layout(text: str, origin: str) -> Layout:
         for section in layout.slots:
             _check_names(layout, section)
         _check_sources(layout)
+        _check_invoice_number(layout)
     except _KeyedError as problem:
         raise LayoutError(origin, problem.key, problem.reason) from None
     return layout
@@ -191,6 +193,20 @@ def _check_sources(layout: Layout) -> None:
             raise _KeyedError(
                 f"{places}.columns", f"no required column has the source {' or '.join(alternatives)}; add one"
             )
+
+
+def _check_invoice_number(layout: Layout) -> None:
+    """Refuse a column that no report line could be matched by: too short, or cutting off a digit as padding."""
+    for slot in layout.slots["detail"]:
+        if slot.field != "invoice_number":
+            continue
+        key = f"detail.columns.{slot.name}"
+        if slot.longest < INVOICE_LENGTH:
+            raise _KeyedError(key, f"length = {slot.width} is too short: our invoice numbers have {INVOICE_LENGTH}")
+        if not CharacterSet.parse("upper-alphanumeric", "ascii") <= slot.charset:
+            raise _KeyedError(key, "charset lacks capital letters or digits, which our invoice numbers are made of")
+        if slot.pad.isalnum():
+            raise _KeyedError(key, "padding.character could be part of an invoice number; pad with a space")
 
 
 def _slots(layout: Layout, section: SectionName) -> list[Slot]:

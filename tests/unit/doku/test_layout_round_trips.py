@@ -73,8 +73,9 @@ def layouts(draw: st.DrawFn) -> Layout:  # noqa: C901  (each form of a column is
         elif type_ == "datetime":
             keys.append('format = "yyyyMMddHHmmss"')
         else:
-            keys.append(f"length = {draw(st.integers(8, 40))}")
-            pad = draw(st.sampled_from(" 0*"))
+            ours = "invoice" in source
+            keys.append(f"length = {draw(st.integers(20 if ours else 8, 40))}")
+            pad = draw(st.sampled_from(" *" if ours else " 0*"))
         if pad and (fixed or draw(st.booleans())):
             side = "left" if pad == "0" and type_ != "text" else draw(st.sampled_from(["left", "right"]))
             keys.append(f'padding = {{ side = "{side}", character = "{pad}" }}')
