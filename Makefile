@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down lint format lock clean
+.PHONY: help demo test up down lint format docs lock clean
 
 VENV ?= var/venv
 PROFILE ?= insurance
@@ -40,6 +40,9 @@ lint: $(READY)  ## Style (ruff) and types (mypy)
 format: $(READY)  ## Rewrite the source in the project's style
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+docs: $(READY)  ## Write the generated pages of docs/ anew (a test fails while they differ from the code)
+	@$(RUN) -m tests.tools.docs
 
 lock: $(READY)  ## Resolve the dependencies of pyproject.toml anew into requirements*.txt
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --upgrade pyproject.toml -o requirements.txt
