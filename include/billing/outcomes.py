@@ -4,14 +4,13 @@ A row per attempt. It is first written when the attempt is claimed (`in_flight`,
 is delivered, and again with each outcome. Writing the same again changes nothing, not even `updated_at`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Table, inspect, select
+from sqlalchemy import Connection, Engine, Table, inspect
 
 from include.billing.engine import billing_connection, errors_named, place
 from include.billing.outcomes_table import IN_FLIGHT, KEY, MESSAGE_LENGTH, OUTCOMES_TABLE, outcomes_table
@@ -21,12 +20,10 @@ from include.domain.errors import BillingError
 __all__ = [
     "IN_FLIGHT",
     "OUTCOMES_TABLE",
-    "KnownAttempt",
     "UpsertCounts",
     "check_outcomes_table",
     "create_outcomes_table",
     "outcomes_table",
-    "read_known_attempts",
     "upsert_outcomes",
 ]
 
@@ -158,40 +155,3 @@ def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a moment without a timezone cannot be written")
     return moment.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-
-
-@dataclass(frozen=True)
-class KnownAttempt:
-    """An attempt that the billing database knows.
-
-    Attributes:
-        charge_id: The merchant's id of the charge.
-        attempt_no: 1, 2, ...
-        ledger_id: The ledger that claimed it.
-        status: in_flight, or the outcome.
-        execute_date: The day DOKU was asked to charge, if known.
-    """
-
-    charge_id: str
-    attempt_no: int
-    ledger_id: str
-    status: str
-    execute_date: date | None
-
-
-def read_known_attempts(
-    engine: Engine, billing_source: str, *, table: str = OUTCOMES_TABLE, chunk_rows: int = 50_000
-) -> Iterator[list[KnownAttempt]]:
-    """What the billing database knows of attempts, in chunks: submit refuses to send what its ledger does not know.
-
-    Raises:
-        BillingUnreachable: The database does not answer now.
-        BillingError: The table or a column is missing.
-    """
-    with errors_named(engine, what=f"table {table}"), billing_connection(engine) as connection:
-        target = _check(connection, table)
-        names = ("charge_id", "attempt_no", "ledger_id", "status", "execute_date")
-        query = select(*(target.c[name] for name in names)).where(target.c.billing_source == billing_source)
-        streamed = connection.execution_options(stream_results=True, yield_per=chunk_rows)
-        for rows in streamed.execute(query.order_by(target.c.charge_id, target.c.attempt_no)).partitions():
-            yield [KnownAttempt(*row) for row in rows]

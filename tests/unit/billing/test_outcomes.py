@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from include.billing.outcomes import (
-    KnownAttempt,
     UpsertCounts,
     check_outcomes_table,
     create_outcomes_table,
-    read_known_attempts,
     upsert_outcomes,
 )
 from include.domain.errors import BillingError
@@ -205,14 +203,6 @@ def test_columns_of_the_merchant_s_own_stay(outcomes: BillingDatabase) -> None:
     upsert_outcomes(outcomes.engine, [_paid()], now=LATER)
     (row,) = _rows(outcomes)
     assert (row["status"], row["note"]) == ("paid", "called")
-
-
-def test_known_attempts_are_read_in_chunks(outcomes: BillingDatabase) -> None:
-    rows = [_claim(f"C{number:03}") for number in range(25)]
-    upsert_outcomes(outcomes.engine, [*rows, _claim("other", billing_source="another")], now=NOW)
-    chunks = list(read_known_attempts(outcomes.engine, "insurer", chunk_rows=10))
-    assert [len(chunk) for chunk in chunks] == [10, 10, 5]
-    assert chunks[0][0] == KnownAttempt("C000", 1, rows[0]["ledger_id"], "in_flight", date(2026, 11, 22))
 
 
 def test_the_example_s_table_is_one_that_can_be_written(database: BillingDatabase) -> None:
