@@ -42,7 +42,9 @@ _RANGES: Final = (
 """How card numbers begin, by scheme; widely published, generous where lists differ."""
 
 
-_FIRST_DIGITS: Final = np.frombuffer(table_of({str(low)[0] for low, *_ in _RANGES}), np.uint8).view(np.bool_)
+_FIRST_TWO: Final = np.array(
+    [any(low // 10_000 <= two <= high // 10_000 for low, high, *_ in _RANGES) for two in range(100)]
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def find(text: Text, *, as_token: bool = False) -> Found:
         return nothing
     starts, ends = _groups(text)
     firsts, lasts = _windows(text, starts, ends)
-    if not as_token:  # most numbers are none by their first digit
-        likely = _FIRST_DIGITS[text.data[starts[firsts]]]
+    if not as_token:  # most numbers are none by their first two digits, and need no closer look
+        likely = _may_begin_a_card(text, starts[firsts], ends[firsts])
         firsts, lasts = firsts[likely], lasts[likely]
     if not len(firsts):
         return nothing
@@ -94,6 +96,13 @@ def mask(text: Text, found: Found) -> Any:
     data: Bytes = text.data.copy()
     data[found.hidden] = ord("*")
     return text.with_data(data)
+
+
+def _may_begin_a_card(text: Text, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp]) -> Mask:
+    first = text.data[starts].astype(np.intp) - ord("0")
+    second = text.data[np.minimum(starts + 1, len(text.data) - 1)].astype(np.intp) - ord("0")
+    may: Mask = (ends - starts < 2) | _FIRST_TWO[np.clip(10 * first + second, 0, 99)]
+    return may
 
 
 def _groups(text: Text) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
