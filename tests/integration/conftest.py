@@ -58,9 +58,9 @@ def mariadb() -> Iterator[MariadbServer]:
     yield from _running(mariadb_server())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def openssh() -> Iterator[OpensshServer]:
-    """An OpenSSH server with folders inbound, outbound and archive; shared, so use names of your own in it."""
+    """An OpenSSH server with empty folders inbound, outbound and archive; quick to start, so each module's own."""
     yield from _running(openssh_server())
 
 
