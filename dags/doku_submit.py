@@ -17,8 +17,11 @@ its reasons; the others go on.
 
 1. `extract_and_claim` reads, checks and claims, in one transaction of the ledger.
 2. `render_and_seal` (for each batch) renders the file from the ledger and seals it with DOKU's public key.
-3. `deliver` (for each batch) writes it under a temporary name, proves it there, and renames it without overwriting.
-4. `record` proves that the books tie: `rows = due + settled`, `due = sent + quarantined + held + deferred + in_flight`.
+3. `approve` judges the run by the profile's brakes (`[brakes]`). If one is pulled it waits for a person (Browse > Required
+   Actions); no answer before the cut-off is a refusal and withdraws the batches.
+4. `deliver` (for each batch) asks the ledger for that approval, writes the file under a temporary name, proves it there, and
+   renames it without overwriting.
+5. `record` proves that the books tie: `rows = due + settled`, `due = sent + quarantined + held + deferred + in_flight`.
 
 **When something fails**, the task says in one sentence what is wrong and what to do. Every task may be cleared at any time, any
 number of times: nothing is claimed or sent twice. After an interruption `deliver` looks at the server before it sends; if
@@ -29,6 +32,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from include.schemas.profile import Profile
 from plugins.dag_parts import DEFAULT_ARGS, delivered, profiles, tags
+from plugins.operators.approve import ApproveOperator
 from plugins.operators.deliver import DeliverOperator
 from plugins.operators.extract_and_claim import ExtractAndClaimOperator
 from plugins.operators.record import RecordOperator
@@ -68,7 +72,8 @@ def submit_dag(profile: Profile) -> DAG:
         )
         # Also after a failure: the books then name the batches that have not left.
         record = RecordOperator(task_id="record", profile=profile.name, trigger_rule="all_done")
-        seal >> deliver >> record
+        approve = ApproveOperator(task_id="approve", profile=profile.name)
+        seal >> approve >> deliver >> record
     return dag
 
 

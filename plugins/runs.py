@@ -29,6 +29,7 @@ def ledger_run(flow: "FlowContext", kind: RunKind, context: Any) -> "Run":
         business_date=business_date,
         today=flow.today,
         dry_run=bool(params.get("dry_run", False)),
+        started_by=getattr(dag_run, "triggering_user_name", None) if _by_hand(dag_run) else None,
         send_past_total=_send_past_total(params, business_date, flow.profile.limits.currencies[0]),
     )
     return open_run(flow.ledger, request, flow.clock())
@@ -44,7 +45,7 @@ def business_date_of(dag_run: Any, params: Any, zone: Any) -> date:
         ConfigError: The parameter is not a date.
     """
     asked = params.get("business_date")
-    if asked and str(dag_run.run_type).rsplit(".", 1)[-1].lower() == "manual":
+    if asked and _by_hand(dag_run):
         try:
             return date.fromisoformat(str(asked))
         except ValueError:
@@ -53,6 +54,10 @@ def business_date_of(dag_run: Any, params: Any, zone: Any) -> date:
             ) from None
     moment: datetime = dag_run.logical_date or dag_run.run_after
     return local_date(moment, zone)
+
+
+def _by_hand(dag_run: Any) -> bool:
+    return str(dag_run.run_type).rsplit(".", 1)[-1].lower() == "manual"
 
 
 def _send_past_total(params: Any, business_date: date, currency: str) -> int | None:

@@ -91,6 +91,10 @@ class LedgerUnreachable(LedgerError):
     retryable = True
 
 
+class LedgerForgot(LedgerError):
+    """The billing database knows attempts that this ledger does not: restored from a backup, or a second ledger."""
+
+
 class ArtefactError(DokuError):
     """A kept file (envelope, report) is missing or is not what the ledger says it is."""
 
@@ -111,6 +115,22 @@ class HostKeyError(DokuError):
 
 class DeliveryRefused(DokuError):
     """A batch file was provably not delivered, and must not be tried again as it is."""
+
+
+class ApprovalMissing(DokuError):
+    """A brake stopped a run before delivery, and nobody has approved exactly what it would send."""
+
+
+class ApprovalRefused(DokuError):
+    """A person refused what a run would send."""
+
+
+class Held(DokuError):
+    """A hold of a person stands in the way: on the batch or on the whole profile."""
+
+
+class NotAllowed(DokuError):
+    """This person, or nobody in particular, may not do this."""
 
 
 class DeliveryUnknown(DokuError):

@@ -13,7 +13,7 @@ CURRENCY_EXPONENT: Final[dict[str, int]] = {"IDR": 0}
 MAX_AMOUNT: Final = 999_999_999_999
 """Largest amount of one charge, in smallest units: 12 digits (DOKU's card API takes IDR of at most 12 digits)."""
 
-_DECIMAL = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d{1,18})(?:\.(?P<fraction>\d*))?")
+_DECIMAL = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d{1,18})(?:\.(?P<fraction>\d*))?", re.ASCII)
 
 
 def to_smallest_unit(text: str, currency: str) -> int:

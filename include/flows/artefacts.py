@@ -31,6 +31,13 @@ class StoragePath(Protocol):
     def exists(self) -> bool:
         """Whether there is such a file."""
 
+    @property
+    def name(self) -> str:
+        """The last part."""
+
+    def iterdir(self) -> "Iterable[StoragePath]":
+        """The paths in the folder."""
+
     def unlink(self) -> None:
         """Remove the file."""
 
@@ -108,6 +115,14 @@ class Artefacts:
                 f"The kept file {artefact} was altered: its SHA-256 is {found.hexdigest()}, the ledger says {digest}. "
                 "Restore it from the backup; nothing of it is sent."
             )
+
+    def names(self, folder: str) -> list[str]:
+        """The kept files of a folder, relative to the store, sorted; empty where there is no such folder."""
+        try:
+            found = [f"{folder}/{path.name}" for path in (self._base / folder).iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(found)
 
     def discard(self, artefact: str) -> None:
         """Remove a file that no record names (a copy of a task lost a race)."""

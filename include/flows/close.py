@@ -33,6 +33,7 @@ def close_submit_run(context: FlowContext, run: Run) -> list[Line]:
     _refuse_unless_left(batches)
     with context.ledger.write() as connection:
         advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
+    context.step("close: committed")
     return kept
 
 

@@ -18,6 +18,10 @@ from include.schemas.layout import Layout, load_layout
 from include.schemas.profile import Profile
 
 
+def _no_step(name: str) -> None:
+    """Outside the crash sweep steps pass unnoticed."""
+
+
 @dataclass(frozen=True)
 class FlowContext:
     """The things that a flow works with; who calls it looks them up.
@@ -28,6 +32,7 @@ class FlowContext:
         report_key: PEM text of the merchant's private key from a connection, or None.
         clock: The present moment, with a timezone.
         wait: Waits for some seconds.
+        step: Told before and after each effect that others can see; the crash sweep kills the process there.
     """
 
     profile: Profile
@@ -38,6 +43,7 @@ class FlowContext:
     clock: Callable[[], datetime]
     report_key: Callable[[], str | None] = lambda: None
     wait: Callable[[float], None] = time.sleep
+    step: Callable[[str], None] = _no_step
 
     def __post_init__(self) -> None:
         """A profile of the other environment is refused before anything is done."""

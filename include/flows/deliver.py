@@ -11,30 +11,42 @@ A try that finds traces of an earlier one looks at the server before it does any
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatch
-from typing import Any, Final
+from typing import Final
 
-from include.billing.outcomes import upsert_outcomes
+from sqlalchemy import Connection
+
 from include.doku.sftp import SftpServer
 from include.domain.calendar import cutoff_of
-from include.domain.errors import DeliveryRefused, DeliveryUnknown, DokuError, LedgerError, RemoteError, RemoteRefused
+from include.domain.errors import (
+    DeliveryRefused,
+    DeliveryUnknown,
+    DokuError,
+    Held,
+    LedgerError,
+    RemoteError,
+    RemoteRefused,
+)
 from include.domain.file_names import FileNameTemplate, stem_of
-from include.domain.money import to_major
 from include.domain.states import BatchState
+from include.flows.approve import refuse_unless_approved
 from include.flows.context import FlowContext
+from include.flows.manifests import keep_batch_manifest
+from include.flows.tell_merchant import tell_claims
+from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
-from include.ledger.batches import Batch, find_batch, update_batch, withdraw_attempts
+from include.ledger.batches import Batch, find_batch
 from include.ledger.events import Note, enter
-from include.ledger.writeback import claims_of_batch, outcomes_of_batch
+from include.ledger.holds import holds_on_batch
 
 _GONE: Final = (BatchState.DELIVERED, BatchState.RECONCILED)
 _ACTOR: Final = "deliver"
 _PATIENCE_SECONDS: Final = 5
-_NOT_YET_VISIBLE: Final = tables.batch.c.state.in_([BatchState.SEALED, BatchState.DELIVERING])
+_TAKEABLE: Final = tables.batch.c.state.in_([BatchState.SEALED, BatchState.DELIVERING])
 
 
 class There(StrEnum):
@@ -75,6 +87,7 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
         RemoteError, RemoteRefused, HostKeyError: Nothing became visible; may be tried again once mended.
         DeliveryRefused: Another content has that name at the server.
         DeliveryUnknown: Nobody can say yet; it is not sent again.
+        ApprovalMissing, ApprovalRefused, Held: A person has to decide, or has decided; nothing was sent.
         ArtefactError: The kept envelope is missing or altered.
         BillingError: The claims cannot be written.
     """
@@ -85,36 +98,24 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
         return _ended(batch)
     if batch.state in (BatchState.SEALED, BatchState.DELIVERING) and _too_late(context, batch):
         return _withdraw(context, batch, run_id)
-    write_claims(context, batch)
-    with context.remote() as server:
-        if batch.state in (BatchState.RENAMING, BatchState.UNKNOWN):
+    if batch.state in (BatchState.RENAMING, BatchState.UNKNOWN):
+        with context.remote() as server:
             return _resolve(context, server, batch, run_id)
+    refuse_unless_approved(context, batch.run_id)
+    with context.ledger.read() as connection:
+        _refuse_if_held(connection, batch)
+    context.step("deliver: before the claims are told")
+    tell_claims(context, batch)
+    context.step("deliver: claims told")
+    with context.remote() as server:
         return _send(context, server, batch, run_id)
-
-
-def write_claims(context: FlowContext, batch: Batch) -> None:
-    """Tell the billing database of a batch's claims, before anything of it leaves. Safe to repeat; done once."""
-    if batch.claims_written_at is not None:
-        return
-    rows = for_billing(context, claims_of_batch(context.ledger, batch.batch_id))
-    upsert_outcomes(context.billing(), rows, table=context.profile.billing.outcomes, now=context.clock())
-    with context.ledger.write() as connection:
-        update_batch(connection, batch.batch_id, claims_written_at=context.clock())
-
-
-def write_withdrawal(context: FlowContext, batch: Batch) -> None:
-    """Tell the billing database that a batch's attempts are withdrawn. Safe to repeat; done once."""
-    if batch.claims_written_at is not None:
-        rows = for_billing(context, outcomes_of_batch(context.ledger, batch.batch_id))
-        upsert_outcomes(context.billing(), rows, table=context.profile.billing.outcomes, now=context.clock())
-    with context.ledger.write() as connection:
-        update_batch(connection, batch.batch_id, withdrawal_written_at=context.clock())
 
 
 def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -> Delivery:
     mine = secrets.token_hex(8)
     if not _take_over(context, batch, mine, run_id):
         return _ended(_batch(context, batch.batch_id))
+    context.step("deliver: intent committed")
     found = look(context, server, batch)
     if found.there is There.OTHER:
         raise _name_taken(context, batch, mine, run_id, found)
@@ -132,6 +133,7 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
     _remove_leftovers(context, server, batch)
     try:
         _write_and_prove(context, server, batch, temporary)
+        context.step("deliver: temporary file proved")
         if _too_late(context, batch):
             server.remove(temporary)
             return _withdraw(context, batch, run_id)
@@ -147,16 +149,21 @@ def _take_over(context: FlowContext, batch: Batch, mine: str, run_id: int) -> bo
     """Make this try the one that may rename. An older try that is still at it will find that it may not."""
     note = Note(context.clock(), _ACTOR, run_id, {"try": mine, "digest": batch.envelope_digest})
     with context.ledger.write() as connection:
-        return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _NOT_YET_VISIBLE, delivery_try=mine)
+        return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _TAKEABLE, delivery_try=mine)
 
 
 def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: int, details: dict[str, object]) -> None:
     """The last thing before the file may become visible. Only one try ever gets here at a time."""
-    note = Note(context.clock(), _ACTOR, run_id, {"try": mine, **details})
+    manifest = keep_batch_manifest(context, batch)
+    context.step("deliver: manifest kept")
+    traced = {"try": mine, "manifest": manifest.artefact, "manifest_sha256": manifest.digest, **details}
     with context.ledger.write() as connection:
+        _refuse_if_held(connection, batch)
         still_mine = (tables.batch.c.delivery_try == mine, tables.batch.c.state == BatchState.DELIVERING)
+        note = Note(context.clock(), _ACTOR, run_id, traced)
         if not enter(connection, batch.batch_id, BatchState.RENAMING, note, *still_mine):
             raise RemoteError(f"Another try took over the delivery of {batch.file_name}; this one leaves it alone.")
+    context.step("deliver: promise committed")
 
 
 def _place(
@@ -164,6 +171,7 @@ def _place(
 ) -> Delivery:
     try:
         make_visible()
+        context.step("deliver: renamed")
     except RemoteRefused as caught:
         return _after_refusal(context, server, batch, run_id, caught)
     except RemoteError as caught:
@@ -283,6 +291,7 @@ def _delivered(context: FlowContext, batch: Batch, run_id: int, found: Look) -> 
     with context.ledger.write() as connection:
         gone = tables.batch.c.state.in_([BatchState.RENAMING, BatchState.UNKNOWN])
         enter(connection, batch.batch_id, BatchState.DELIVERED, note, gone, delivered_at=now)
+    context.step("deliver: committed")
     return _ended(_batch(context, batch.batch_id))
 
 
@@ -314,24 +323,17 @@ def _too_late(context: FlowContext, batch: Batch) -> bool:
 
 def _withdraw(context: FlowContext, batch: Batch, run_id: int) -> Delivery:
     """The execute date's cut-off is over and nothing became visible: its charges are free for a new batch."""
-    now = context.clock()
-    proof = f"not delivered before the cut-off of {batch.execute_date}; nothing became visible at the server"
-    with context.ledger.write() as connection:
-        note = Note(now, _ACTOR, run_id, {"why": proof})
-        if enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, _NOT_YET_VISIBLE):
-            withdraw_attempts(connection, batch.batch_id, proof, now)
-    current = _batch(context, batch.batch_id)
-    if current.state is BatchState.WITHDRAWN:
-        write_withdrawal(context, current)
-    return _ended(current)
+    withdraw_batch(context, batch.batch_id, run_id, f"not delivered before the cut-off of {batch.execute_date}")
+    return _ended(_batch(context, batch.batch_id))
 
 
-def for_billing(context: FlowContext, rows: Iterator[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Ledger rows as rows of `doku_charge_outcomes`: amounts in major units, and which ledger says so."""
-    for row in rows:
-        values = {name: value for name, value in row.items() if name != "position"}
-        values["amount"] = to_major(values["amount"], values["currency"])
-        yield {**values, "ledger_id": context.ledger.ledger_id}
+def _refuse_if_held(connection: Connection, batch: Batch) -> None:
+    holds = holds_on_batch(connection, batch)
+    if holds:
+        raise Held(
+            f"{batch.file_name} was not sent: {'; '.join(one.words for one in holds)}. Lift the hold "
+            "(`python -m include.cli lift ...`) and clear this task, or withdraw the batch (`... withdraw ...`)."
+        )
 
 
 def _batch(context: FlowContext, batch_id: int) -> Batch:

@@ -84,10 +84,12 @@ def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:
         raise RemoteError(
             f"{name} came as {kept.size} bytes, the server lists {before.size}. It is fetched again later."
         )
+    context.step("fetch: report kept")
     with context.ledger.write() as connection:
         report_id, new = record_report(
             connection, profile.name, seen, digest=kept.digest, artefact=kept.artefact, at=context.clock()
         )
+    context.step("fetch: committed")
     if not new:
         context.artefacts.discard(kept.artefact)
     return report_id

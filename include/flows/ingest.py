@@ -12,7 +12,9 @@ from include.doku.layouts.read import FileReader
 from include.domain.errors import EnvelopeError, FileRefused
 from include.domain.states import ReportState
 from include.flows.context import FlowContext
+from include.flows.manifests import keep_report_manifest
 from include.ledger.bulk import insert_frame
+from include.ledger.events import Note, add_decision
 from include.ledger.layouts import keep_layout
 from include.ledger.matching import match
 from include.ledger.reports import Report, advance_report, find_report, reports_in
@@ -106,6 +108,8 @@ def _staged(lines: pd.DataFrame, codes: ResponseCodes, currency: str) -> pd.Data
 
 
 def _match(context: FlowContext, workspace: Workspace, report: Report, layout: Layout, reader: FileReader) -> Ingested:
+    manifest = keep_report_manifest(context, report, layout=layout.digest, count=reader.count, total=reader.total)
+    context.step("ingest: everything staged")
     with workspace.write() as connection:
         lock(connection, f"match:{report.profile}")
         current = find_report(connection, report.report_id, for_update=True)
@@ -124,6 +128,12 @@ def _match(context: FlowContext, workspace: Workspace, report: Report, layout: L
             connection, report.report_id, ReportState.INGESTED, ingested_at=now,
             layout_digest=layout.digest, line_count=reader.count, total_amount=reader.total,
         )  # fmt: skip
+        details = {
+            "content": report.content_digest, "count": reader.count, "total": reader.total, "classes": matched.classes,
+            "manifest": manifest.artefact, "manifest_sha256": manifest.digest,
+        }  # fmt: skip
+        add_decision(connection, report.profile, "report", report.file_name, Note(now, "ingest", None, details))
+    context.step("ingest: committed")
     return Ingested(report.report_id, report.file_name, matched.classes)
 
 

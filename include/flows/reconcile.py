@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from include.billing.outcomes import UpsertCounts, upsert_outcomes
+from include.billing.outcomes import UpsertCounts
 from include.domain.states import BatchState, ReportState, RunState
 from include.flows.context import FlowContext
-from include.flows.deliver import for_billing, write_withdrawal
 from include.flows.fetch import delete_fetched
+from include.flows.tell_merchant import tell, tell_withdrawal
 from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.events import Note, enter
@@ -47,6 +47,7 @@ def conclude_batches(context: FlowContext, run_id: int) -> Concluded:
                 connection, batch.batch_id, BatchState.RECONCILED, Note(now, _ACTOR, run_id, figures), reconciled_at=now
             )
             reconciled.append(batch.file_name)
+    context.step("reconcile: committed")
     return Concluded(tuple(reconciled), tuple(waiting))
 
 
@@ -57,8 +58,7 @@ def write_back(context: FlowContext) -> UpsertCounts:
         reports = reports_in(connection, context.profile.name, ReportState.INGESTED)
         withdrawn = batches_in(connection, context.profile.name, [BatchState.WITHDRAWN])
     for batch in withdrawn:
-        if batch.withdrawal_written_at is None:
-            write_withdrawal(context, batch)
+        tell_withdrawal(context, batch)
     for report in reports:
         counts += _write_report(context, report)
     return counts
@@ -91,11 +91,13 @@ def has_pending_work(context: FlowContext) -> bool:
 
 
 def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
-    rows = for_billing(context, outcomes_of_report(context.ledger, report.report_id))
-    counts = upsert_outcomes(context.billing(), rows, table=context.profile.billing.outcomes, now=context.clock())
+    context.step("write back: before the merchant is told")
+    counts = tell(context, outcomes_of_report(context.ledger, report.report_id))
+    context.step("write back: merchant told")
     with context.ledger.write() as connection:
         advance_report(connection, report.report_id, ReportState.WRITTEN_BACK, written_back_at=context.clock())
         sightings = sightings_of(connection, report.report_id)
+    context.step("write back: committed")
     if context.profile.report.delete_after:
         delete_fetched(context, [seen.file_name for seen in sightings])
     return counts

@@ -77,6 +77,7 @@ def _seal(context: FlowContext, batch: Batch, run_id: int) -> Batch:
     sealed = seal(counted, key, context.profile.batch.envelope)
     folder = f"sealed/{batch.profile}/{batch.business_date.isoformat()}"
     kept = context.artefacts.keep(folder, batch.file_name, sealed)
+    context.step("seal: envelope kept")
     columns = {
         "plaintext_digest": counted.digest.hexdigest(),
         "plaintext_size": counted.size,
@@ -90,6 +91,7 @@ def _seal(context: FlowContext, batch: Batch, run_id: int) -> Batch:
         unsealed = tables.batch.c.state == BatchState.CLAIMED
         first = enter(connection, batch.batch_id, BatchState.SEALED, note, unsealed, **columns)
         current = find_batch(connection, batch.batch_id)
+    context.step("seal: committed")
     if not first:  # another copy of this task sealed it meanwhile; its envelope is the one that counts
         context.artefacts.discard(kept.artefact)
     return current

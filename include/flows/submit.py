@@ -1,5 +1,7 @@
 """Submit, first half: read the charges that are due, check them, and claim what may go out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -10,13 +12,15 @@ from include.billing.outcomes import check_outcomes_table
 from include.domain.calendar import decide_execute_date
 from include.domain.file_names import FileNameTemplate, NameFact
 from include.domain.invoice_numbers import charge_stem
-from include.domain.states import RunState
+from include.domain.states import RunKind, RunState
 from include.flows.context import FlowContext
-from include.ledger.books import NO_CURRENCY
+from include.flows.memory import refuse_if_forgetful
+from include.ledger.books import NO_CURRENCY, Line
 from include.ledger.bulk import insert_frame
-from include.ledger.claims import BatchPlan, batches_of_run, claim
+from include.ledger.claims import BatchPlan, Reading, batches_of_run, claim, rehearse
 from include.ledger.layouts import keep_layout
-from include.ledger.runs import Run
+from include.ledger.runs import Run, RunRequest
+from include.ledger.store import Workspace
 from include.ledger.work_tables import staged_charge
 from include.schemas.due_charges import DueChargeRules, validate_due_charges
 from include.schemas.layout import Layout
@@ -37,35 +41,41 @@ def extract_and_claim(context: FlowContext, run: Run) -> list[int]:
     if run.state is not RunState.OPEN:
         with context.ledger.read() as connection:
             return batches_of_run(connection, run.run_id)
+    with _staged_day(context, run.business_date) as (workspace, plan, read):
+        context.step("claim: everything staged")
+        batch_ids = claim(workspace, run, plan, read, context.clock())
+    context.step("claim: committed")
+    return batch_ids
+
+
+def rehearse_day(context: FlowContext, business_date: date) -> list[Line]:
+    """The books that a dry run for a day would have now; nothing is kept. Raises as `extract_and_claim`."""
+    request = RunRequest(
+        RunKind.SUBMIT, context.profile.name, "rehearsal", business_date, today=business_date, dry_run=True
+    )
+    with _staged_day(context, business_date) as (workspace, plan, read):
+        return rehearse(workspace, request, plan, read, context.clock())
+
+
+@contextmanager
+def _staged_day(context: FlowContext, business_date: date) -> Iterator[tuple[Workspace, BatchPlan, Reading]]:
+    """Read the day's charges into the temporary tables of a workspace, checked."""
     layout = context.batch_layout()
-    plan = _plan(context, run.business_date, layout)
+    plan = _plan(context, business_date, layout)
     # What could stop the sending is found out before anything is claimed.
     context.public_key(plan.execute_date)
     check_outcomes_table(context.billing(), context.profile.billing.outcomes)
     _keep(context, layout)
     read: dict[str, tuple[int, int]] = {}
-    rules = due_charge_rules(context, run.business_date, layout)
+    rules = DueChargeRules.of(context.profile, layout, business_date)
     with context.ledger.workspace() as workspace:
-        for frame in _due_charges(context, run.business_date):
+        for frame in _due_charges(context, business_date):
             staged = _staged(validate_due_charges(frame, rules), context.profile.billing_source)
             _count(staged, read)
             with workspace.stage() as connection:
                 insert_frame(connection, staged_charge, staged)
-        return claim(workspace, run, plan, read, context.clock())
-
-
-def due_charge_rules(context: FlowContext, business_date: date, layout: Layout) -> DueChargeRules:
-    """What a due charge must keep: the profile's limits and what the layout can write."""
-    limits = context.profile.limits
-    largest = min(layout.largest_amount(currency) for currency in limits.currencies)
-    return DueChargeRules(
-        business_date=business_date,
-        late_window_days=context.profile.billing.late_window_days,
-        max_amount=min(limits.max_amount_per_charge, largest),
-        currencies=frozenset(limits.currencies),
-        token_pattern=context.profile.token.pattern,
-        fields=layout.rules(),
-    )
+        refuse_if_forgetful(context, workspace)
+        yield workspace, plan, read
 
 
 def _plan(context: FlowContext, business_date: date, layout: Layout) -> BatchPlan:

@@ -1,11 +1,28 @@
-"""Verify: recompute from the records what the ledger says, and name everything that differs."""
+"""Verify: recompute from both databases and the kept files what the ledger says, and name everything that differs."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 
-from include.domain.errors import ArtefactError, BooksDoNotTie
+from include.billing.known_attempts import known_attempts
+from include.domain.errors import ArtefactError, BooksDoNotTie, DokuError
+from include.domain.money import to_smallest_unit
 from include.flows.context import FlowContext
+from include.flows.manifests import folder_of
+from include.flows.seal import render_batch
+from include.ledger.audit import (
+    attempts_of,
+    batches_out_of_step,
+    charges_with_two_live_attempts,
+    decisions_without_event,
+    event_hashes,
+    manifests_named,
+    outcomes_without_witness,
+    totals_that_differ,
+)
 from include.ledger.batches import Batch, all_batches
 from include.ledger.books import batch_lines, kept_lines, refuse_unless_batch_ties, refuse_unless_run_ties, run_lines
+from include.ledger.chain import broken_links
 from include.ledger.reports import all_reports
 from include.ledger.runs import claimed_runs
 
@@ -13,53 +30,87 @@ from include.ledger.runs import claimed_runs
 def findings(context: FlowContext) -> Iterator[str]:
     """Everything that is wrong, a sentence each; nothing when all is well.
 
-    Checked: the books of every submit run and of every batch (promise 2), the plaintext of every sealed batch against
-    its attempts (promise 3), the digest of every kept file (promise 3 and 5).
+    Checked are promise 1 (no second live attempt; the billing database knows none that we do not), 2 (books of runs and
+    batches), 3 (plaintext against attempts, kept envelopes), 5 (kept reports) and 6 (each outcome has its witness), and
+    the sealed trail (chain of events, manifests).
     """
-    name = context.profile.name
+    yield from _ledger(context)
+    yield from _runs(context)
+    yield from _batches(context)
+    yield from _reports(context)
+    yield from _manifests(context)
+    yield from _billing(context)
+
+
+def _ledger(context: FlowContext) -> Iterator[str]:
+    profile = context.profile.name
     with context.ledger.read() as connection:
-        runs, batches, reports = (
-            claimed_runs(connection, name),
-            all_batches(connection, name),
-            all_reports(connection, name),
-        )
-    for run_id in runs:
-        yield from _run(context, run_id)
+        yield from broken_links(connection, profile)
+        yield from charges_with_two_live_attempts(connection, context.profile.billing_source)
+        yield from outcomes_without_witness(connection, profile)
+        yield from batches_out_of_step(connection, profile)
+        yield from totals_that_differ(connection, profile)
+        yield from decisions_without_event(connection, profile)
+
+
+def _runs(context: FlowContext) -> Iterator[str]:
+    with context.ledger.read() as connection:
+        for run_id in claimed_runs(connection, context.profile.name):
+            at_claim = [line for line in kept_lines(connection, run_id) if line.term in ("rows", "due")]
+            try:
+                refuse_unless_run_ties([*at_claim, *run_lines(connection, run_id)])
+            except BooksDoNotTie as caught:
+                yield f"run {run_id}: {caught.message}"
+
+
+def _batches(context: FlowContext) -> Iterator[str]:
+    with context.ledger.read() as connection:
+        batches = all_batches(connection, context.profile.name)
     for batch in batches:
-        yield from _batch(context, batch)
+        with context.ledger.read() as connection:
+            lines = batch_lines(connection, batch.batch_id)
+        try:
+            refuse_unless_batch_ties(batch.file_name, lines)
+        except BooksDoNotTie as caught:
+            yield caught.message
+        if batch.artefact and batch.envelope_digest:
+            yield from _kept(context, batch.artefact, batch.envelope_digest)
+        if batch.plaintext_digest:
+            yield from _plaintext(context, batch)
+
+
+def _plaintext(context: FlowContext, batch: Batch) -> Iterator[str]:
+    digest = hashlib.sha256()
+    try:
+        for chunk in render_batch(context, batch):
+            digest.update(chunk)
+    except DokuError as caught:
+        yield f"{batch.file_name} cannot be rendered again: {caught.message}"
+        return
+    if digest.hexdigest() != batch.plaintext_digest:
+        yield f"{batch.file_name}: its attempts or its layout were changed after it was sealed."
+
+
+def _reports(context: FlowContext) -> Iterator[str]:
+    with context.ledger.read() as connection:
+        reports = all_reports(connection, context.profile.name)
     for report in reports:
         yield from _kept(context, report.artefact, report.content_digest)
 
 
-def _run(context: FlowContext, run_id: int) -> Iterator[str]:
+def _manifests(context: FlowContext) -> Iterator[str]:
+    """Manifests that events name are there and unchanged; the events that a manifest saw are all there."""
+    profile = context.profile.name
     with context.ledger.read() as connection:
-        at_claim = [line for line in kept_lines(connection, run_id) if line.term in ("rows", "due")]
-        lines = [*at_claim, *run_lines(connection, run_id)]
-    try:
-        refuse_unless_run_ties(lines)
-    except BooksDoNotTie as caught:
-        yield f"run {run_id}: {caught.message}"
-
-
-def _batch(context: FlowContext, batch: Batch) -> Iterator[str]:
-    import hashlib
-
-    from include.flows.seal import render_batch
-
-    with context.ledger.read() as connection:
-        lines = batch_lines(connection, batch.batch_id)
-    try:
-        refuse_unless_batch_ties(batch.file_name, lines)
-    except BooksDoNotTie as caught:
-        yield caught.message
-    if batch.artefact is None or batch.envelope_digest is None:
-        return
-    yield from _kept(context, batch.artefact, batch.envelope_digest)
-    digest = hashlib.sha256()
-    for chunk in render_batch(context, batch):
-        digest.update(chunk)
-    if digest.hexdigest() != batch.plaintext_digest:
-        yield f"{batch.file_name}: its attempts or its layout were changed after it was sealed."
+        named = manifests_named(connection, profile)
+        hashes = event_hashes(connection, profile)
+    for artefact, digest in named:
+        yield from _kept(context, artefact, digest)
+    for path in context.artefacts.names(folder_of(profile)):
+        document = json.loads(b"".join(context.artefacts.read(path)))
+        seen = document["events"]
+        if document["ledger"] == context.ledger.ledger_id and seen["seq"] and hashes.get(seen["seq"]) != seen["hash"]:
+            yield f"Manifest {path} saw event {seen['seq']} of {profile}, which is missing or was altered since."
 
 
 def _kept(context: FlowContext, artefact: str, digest: str) -> Iterator[str]:
@@ -68,3 +119,24 @@ def _kept(context: FlowContext, artefact: str, digest: str) -> Iterator[str]:
             pass
     except ArtefactError as caught:
         yield caught.message
+
+
+def _billing(context: FlowContext) -> Iterator[str]:
+    """What the merchant was told is what the ledger says."""
+    billing = context.profile.billing
+    rows = known_attempts(context.billing(), context.profile.billing_source, outcomes=billing.outcomes)
+    with context.ledger.read() as connection:
+        ours = attempts_of(connection, context.profile.name)
+    for row in rows:
+        if row["profile"] != context.profile.name:
+            continue
+        name = f"doku_charge_outcomes: charge {row['charge_id']}, attempt {row['attempt_no']}"
+        known = ours.get(row["invoice_number"])
+        if known is None:
+            yield f"{name} is unknown to this ledger (it names ledger {row['ledger_id']}). Run recover."
+            continue
+        amount, status, told = known
+        if to_smallest_unit(str(row["amount"]), row["currency"]) != amount:
+            yield f"{name} has amount {row['amount']}, the ledger has {amount}."
+        if row["status"] != status and told:
+            yield f"{name} is {row['status']}, the ledger says {status}."

@@ -55,6 +55,7 @@ class Batch:
     plaintext_digest: str | None
     envelope_digest: str | None
     envelope_size: int | None
+    key_fingerprint: str | None
     artefact: str | None
     delivery_try: str | None
     claims_written_at: datetime | None

@@ -1,7 +1,7 @@
 """The sealed trail: a profile's events form a hash chain, so that a changed or a missing one shows.
 
-Each event's hash covers its own columns and the hash of the event before. The chain's head goes into every manifest that
-is kept beside a file, so that a cut-off end shows too.
+Each event's hash covers its own columns and the hash of the event before. The chain's head goes into every manifest
+that is kept beside a file, so that a cut-off end shows too.
 """
 
 import hashlib
@@ -69,8 +69,9 @@ def broken_links(connection: Connection, profile: str) -> Iterator[str]:
         if hash_of(dict(row)) != row["hash"]:
             yield f"{name}: was altered after it was written."
         expected_seq, previous = row["seq"] + 1, row["hash"]
+    noted, _ = head(connection, profile)
     if head(connection, profile) != (expected_seq - 1, previous):
-        yield f"The last events of {profile} are missing: {expected_seq - 1} are there, {head(connection, profile)[0]} were."
+        yield f"The last events of {profile} are missing: {expected_seq - 1} are there, {noted} were written."
 
 
 def _plain(value: Any) -> Any:

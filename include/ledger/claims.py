@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Date, bindparam, func, insert, select, text
 from include.domain.errors import LedgerError
 from include.domain.splitting import Part, split
 from include.domain.states import BatchState, RunState
-from include.ledger.books import keep_read, kept_lines, refuse_unless_run_ties, run_lines
+from include.ledger.books import Line, keep_read, kept_lines, refuse_unless_run_ties, run_lines
 from include.ledger.events import Note, add_batch_event
 from include.ledger.fates import Terms, decide_fates, hold_the_rest
 from include.ledger.quarantine import note_quarantine
-from include.ledger.runs import Run, advance_run, find_run
+from include.ledger.runs import Run, RunRequest, advance_run, find_run, insert_run
 from include.ledger.store import Workspace, lock
 from include.ledger.tables import batch
 from include.ledger.work_tables import staged_charge
@@ -104,22 +104,45 @@ def claim(workspace: Workspace, run: Run, plan: BatchPlan, reading: Reading, now
         current = find_run(connection, run.run_id, for_update=connection.dialect.name == "postgresql")
         if current.state is not RunState.OPEN:
             return batches_of_run(connection, run.run_id)
-        _refuse_lost_rows(connection, reading)
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("ANALYZE staged_charge"))
-        decide_fates(connection, Terms(plan.billing_source, plan.profile, plan.release_by_person))
-        reason = _why_not(connection, run)
-        if reason:
-            hold_the_rest(connection, reason)
-        keep = {"run_id": run.run_id}
-        connection.execute(text(dedent(_KEEP_PASSED_OVER)), keep)
-        connection.execute(text(dedent(_KEEP_QUARANTINED)), {**keep, "billing_source": plan.billing_source})
-        if not run.dry_run:
-            note_quarantine(connection, run.run_id, plan.billing_source, plan.profile, now)
-        batch_ids = [] if reason else list(_claim_batches(connection, run, plan, now))
-        keep_read(connection, run.run_id, reading)
-        refuse_unless_run_ties([*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)])
-        advance_run(connection, run.run_id, state=RunState.CLAIMED)
+        return _decide(connection, run, plan, reading, now)
+
+
+def rehearse(workspace: Workspace, request: RunRequest, plan: BatchPlan, reading: Reading, now: datetime) -> list[Line]:
+    """The books that a dry run would have, by the same code, with nothing of it kept."""
+    try:
+        with workspace.write() as connection:
+            lock(connection, f"claim:{plan.billing_source}")
+            run = insert_run(connection, request, now)
+            _decide(connection, run, plan, reading, now)
+            lines = [*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)]
+            raise _Undone(lines)  # noqa: TRY301 - undoes the transaction
+    except _Undone as undone:
+        return undone.lines
+
+
+class _Undone(Exception):
+    def __init__(self, lines: list[Line]) -> None:
+        super().__init__()
+        self.lines = lines
+
+
+def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading, now: datetime) -> list[int]:
+    _refuse_lost_rows(connection, reading)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE staged_charge"))
+    decide_fates(connection, Terms(plan.billing_source, plan.profile, plan.release_by_person))
+    reason = _why_not(connection, run)
+    if reason:
+        hold_the_rest(connection, reason)
+    keep = {"run_id": run.run_id}
+    connection.execute(text(dedent(_KEEP_PASSED_OVER)), keep)
+    connection.execute(text(dedent(_KEEP_QUARANTINED)), {**keep, "billing_source": plan.billing_source})
+    if not run.dry_run:
+        note_quarantine(connection, run.run_id, plan.billing_source, plan.profile, now)
+    batch_ids = [] if reason else list(_claim_batches(connection, run, plan, now))
+    keep_read(connection, run.run_id, reading)
+    refuse_unless_run_ties([*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)])
+    advance_run(connection, run.run_id, state=RunState.CLAIMED)
     return batch_ids
 
 

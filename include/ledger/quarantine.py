@@ -58,7 +58,9 @@ def open_matters(connection: Connection, billing_source: str) -> list[Matter]:
     """The charges that are quarantined now, by id."""
     where = (quarantine.c.billing_source == billing_source, quarantine.c.state == "open")
     names = Matter.__dataclass_fields__
-    rows = connection.execute(select(*(quarantine.c[name] for name in names)).where(*where).order_by(quarantine.c.charge_id))
+    rows = connection.execute(
+        select(*(quarantine.c[name] for name in names)).where(*where).order_by(quarantine.c.charge_id)
+    )
     return [Matter(*row) for row in rows]
 
 
@@ -71,7 +73,13 @@ def release_matter(
         quarantine.c.charge_id == charge_id,
         quarantine.c.state == "open",
     )
-    values = {"state": "released", "released_by": note.actor, "released_at": note.at, "release_reason": why}
+    values = {
+        "state": "released",
+        "profile": profile,
+        "released_by": note.actor,
+        "released_at": note.at,
+        "release_reason": why,
+    }
     if connection.execute(update(quarantine).where(*where).values(**values)).rowcount != 1:
         return False
     add_decision(connection, profile, "release", charge_id, note)

@@ -55,6 +55,12 @@ class RunRequest:
 
 def open_run(ledger: Ledger, request: RunRequest, now: datetime) -> Run:
     """Open a run, or find it opened before: its business date and its terms stay as they were the first time."""
+    with ledger.write() as connection:
+        return insert_run(connection, request, now)
+
+
+def insert_run(connection: Connection, request: RunRequest, now: datetime) -> Run:
+    """The run of a request, made if it is not there; in the caller's transaction."""
     values = {
         "kind": request.kind,
         "profile": request.profile,
@@ -67,10 +73,9 @@ def open_run(ledger: Ledger, request: RunRequest, now: datetime) -> Run:
         "started_by": request.started_by,
         "state": RunState.OPEN,
     }
-    with ledger.write() as connection:
-        insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert_for(run).values(values).on_conflict_do_nothing())
-        return _one(connection, request.kind, request.profile, request.external_id)
+    insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert_for(run).values(values).on_conflict_do_nothing())
+    return _one(connection, request.kind, request.profile, request.external_id)
 
 
 def find_run(connection: Connection, run_id: int, *, for_update: bool = False) -> Run:

@@ -141,7 +141,9 @@ event = Table(
     metadata,
     Column("profile", Key(40), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="1, 2, ... without a gap"),
-    Column("kind", Key(20), nullable=False, comment="batch, or a person's decision: hold, release, cancel, approval, ..."),
+    Column(
+        "kind", Key(20), nullable=False, comment="batch, or a person's decision: hold, release, cancel, approval, ..."
+    ),
     Column("subject", Key(250), nullable=False, comment="What it is about: a batch file, a charge, a run, ..."),
     Column("batch_id", BigInteger, ForeignKey("batch.batch_id")),
     Column("batch_event_no", Integer, comment="1, 2, ... of the batch: two workers cannot both write n"),
@@ -269,7 +271,10 @@ hold = Table(
         CheckConstraint("scope IN ('charge', 'customer', 'batch', 'profile')", name="scope_known"),
         nullable=False,
     ),
-    Column("subject", Key(200), nullable=False, comment="A charge id, a customer id, a batch file's name or a profile's"),
+    Column(
+        "subject", Key(200), nullable=False, comment="A charge id, a customer id, a batch file's name or a profile's"
+    ),
+    Column("profile", Key(40), nullable=False, comment="In whose trail it stands"),
     Column("placed_by", Key(100), nullable=False),
     Column("placed_at", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
@@ -311,6 +316,7 @@ closed_charge = Table(
     metadata,
     Column("billing_source", Key(40), primary_key=True),
     Column("charge_id", Key(200), primary_key=True),
+    Column("profile", Key(40), nullable=False, comment="In whose trail it stands"),
     Column("reason", Key(40), nullable=False, comment="cancelled, ...: no further attempt is made"),
     Column("closed_by", Key(100), nullable=False),
     Column("closed_at", UtcDateTime, nullable=False),
@@ -341,7 +347,9 @@ approval = Table(
     Column("plaintext_digest", Key(64), primary_key=True),
     Column("count", Integer, nullable=False),
     Column("total", BigInteger, nullable=False),
-    Column("answer", Key(10), CheckConstraint("answer IN ('approved', 'refused')", name="answer_known"), nullable=False),
+    Column(
+        "answer", Key(10), CheckConstraint("answer IN ('approved', 'refused')", name="answer_known"), nullable=False
+    ),
     Column("answered_by", Key(100), nullable=False),
     Column("answered_at", UtcDateTime, nullable=False),
     Column("words", Text, nullable=False),

@@ -67,3 +67,14 @@ staged_line = Table(
     prefixes=_TEMPORARY,
     comment="The lines of one report, as read.",
 )
+
+staged_known = Table(
+    "staged_known",
+    work,
+    Column("charge_id", Key(200), primary_key=True),
+    Column("attempt_no", Integer, primary_key=True, autoincrement=False),
+    Column("ledger_id", Key(36)),
+    Column("batch_name", Key(100)),
+    prefixes=_TEMPORARY,
+    comment="Attempts that the billing database knows of listed charges.",
+)

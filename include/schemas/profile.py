@@ -142,7 +142,9 @@ class Brakes(StrictModel):
     unusual_factor: Annotated[float, Field(gt=1)] | None = Field(
         default=3.0, description="Count or total so many times above or below the median of earlier runs"
     )
-    history_runs: Annotated[int, Field(ge=3, le=365)] = Field(default=30, description="How many earlier runs are looked at")
+    history_runs: Annotated[int, Field(ge=3, le=365)] = Field(
+        default=30, description="How many earlier runs are looked at"
+    )
     history_least: Annotated[int, Field(ge=2, le=365)] = Field(
         default=5, description="With fewer earlier runs than this only the fixed limits apply"
     )

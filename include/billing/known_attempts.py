@@ -1,0 +1,45 @@
+"""What the billing database knows of attempts: a second memory, beside the ledger's own, of what was claimed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Engine, Text, cast, column, exists, select, table
+
+from include.billing.engine import billing_connection, errors_named
+from include.billing.outcomes_table import outcomes_table
+
+COLUMNS: Final = (
+    "profile", "charge_id", "attempt_no", "invoice_number", "ledger_id", "batch_name", "status", "response_code",
+    "response_message", "approval_code", "amount", "currency", "execute_date", "decided_at",
+)  # fmt: skip
+
+
+def known_attempts(
+    engine: Engine, billing_source: str, *, outcomes: str, listed_in: str | None = None, charge_id: str = "charge_id"
+) -> Iterator[Mapping[str, Any]]:
+    """The attempts that `doku_charge_outcomes` holds, in the order of charge and attempt number, streamed.
+
+    Args:
+        engine: The billing database.
+        outcomes: The profile's `billing.outcomes`.
+        listed_in: Only attempts of charges that this view lists.
+        charge_id: The view's name of the charge id.
+
+    Yields:
+        `COLUMNS`; amounts are decimals in major units, `decided_at` is UTC without a timezone.
+
+    Raises:
+        BillingUnreachable: The database does not answer now.
+        BillingError: The table, the view or a column is missing.
+    """
+    target = outcomes_table(outcomes)
+    query = select(*(target.c[name] for name in COLUMNS)).where(target.c.billing_source == billing_source)
+    if listed_in is not None:
+        schema, _, name = listed_in.rpartition(".")
+        view = table(name, column(charge_id), schema=schema or None)
+        same = cast(view.c[charge_id], Text) == cast(target.c.charge_id, Text)
+        query = query.where(exists().where(same))
+    with errors_named(engine, what=f"table {outcomes}"), billing_connection(engine) as connection:
+        streamed = connection.execution_options(stream_results=True, yield_per=10_000)
+        rows = streamed.execute(query.order_by(target.c.charge_id, target.c.attempt_no))
+        yield from (dict(row) for row in rows.mappings())

@@ -1,0 +1,131 @@
+"""What people decide: holds, releases from quarantine, cancellations, withdrawals. Each carries who, when and why."""
+
+from include.domain.errors import NotAllowed
+from include.domain.states import BEFORE_LEAVING
+from include.flows.approve import ANONYMOUS
+from include.flows.context import FlowContext
+from include.flows.withdraw import withdraw_batch
+from include.ledger.batches import find_batch_named
+from include.ledger.closures import close_charge, last_listing, live_attempt
+from include.ledger.events import Note
+from include.ledger.holds import SCOPES, lift_hold, place_hold
+from include.ledger.quarantine import release_matter
+
+
+def hold(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -> str:
+    """Hold a charge, a customer, a batch (by its file name) or the whole profile, from now on; says what that does."""
+    _refuse_nobody(by, why)
+    _refuse_unknown_subject(context, scope, subject)
+    with context.ledger.write() as connection:
+        placed = place_hold(
+            connection,
+            billing_source=context.profile.billing_source,
+            profile=context.profile.name,
+            scope=scope,
+            subject=subject,
+            note=_note(context, by, why),
+            reason=why,
+        )
+    done = f"{scope} {subject} is held" if placed else f"{scope} {subject} was held already"
+    return f"{done}: nothing of it is claimed or sent until it is lifted. A batch that has left is not called back."
+
+
+def lift(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -> str:
+    """End a hold; what it held goes on with the next run, or when its delivery is cleared."""
+    _refuse_nobody(by, why)
+    with context.ledger.write() as connection:
+        lifted = lift_hold(
+            connection,
+            billing_source=context.profile.billing_source,
+            profile=context.profile.name,
+            scope=scope,
+            subject=subject,
+            note=_note(context, by, why),
+            reason=why,
+        )
+    if not lifted:
+        raise NotAllowed(f"There is no hold on {scope} {subject}. `python -m include.cli holds` lists those there are.")
+    return f"{scope} {subject} is held no longer."
+
+
+def release(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
+    """Release a charge from quarantine: the next run checks it again, it is not waved through."""
+    _refuse_nobody(by, why)
+    with context.ledger.write() as connection:
+        released = release_matter(
+            connection,
+            billing_source=context.profile.billing_source,
+            profile=context.profile.name,
+            charge_id=charge_id,
+            note=_note(context, by, why),
+            why=why,
+        )
+    if not released:
+        raise NotAllowed(
+            f"Charge {charge_id} is not in quarantine. `python -m include.cli quarantine` lists those that are."
+        )
+    return f"Charge {charge_id} is released: the next run checks it again and sends it if nothing is wrong with it."
+
+
+def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
+    """Close a charge: no attempt is made any more. Refused while an attempt of it may still be charged."""
+    _refuse_nobody(by, why)
+    source = context.profile.billing_source
+    with context.ledger.write() as connection:
+        live = live_attempt(connection, source, charge_id)
+        if live is not None:
+            raise NotAllowed(
+                f"Charge {charge_id} has a live attempt ({live}): DOKU may charge it, whatever is decided here. "
+                "Wait for its report, or withdraw its batch if that has not left."
+            )
+        closed = close_charge(
+            connection,
+            billing_source=source,
+            profile=context.profile.name,
+            charge_id=charge_id,
+            reason="cancelled",
+            listing=last_listing(connection, source, charge_id),
+            note=_note(context, by, why),
+            words=why,
+        )
+    return (
+        f"Charge {charge_id} is cancelled: no further attempt is made."
+        if closed
+        else f"Charge {charge_id} was closed already."
+    )
+
+
+def withdraw(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
+    """Withdraw a batch that has not left: its charges are free for the next run."""
+    _refuse_nobody(by, why)
+    with context.ledger.read() as connection:
+        batch = find_batch_named(connection, context.profile.name, file_name)
+    if batch.state not in BEFORE_LEAVING or not withdraw_batch(context, batch.batch_id, None, f"{by}: {why}", actor=by):
+        raise NotAllowed(
+            f"{file_name} is {batch.state}: it may be at DOKU, and is not withdrawn. Ask DOKU to refuse the file; "
+            "what their report says then is taken in."
+        )
+    return (
+        f"{file_name} is withdrawn: nothing of it became visible at DOKU, and its charges go into the next run's batch."
+    )
+
+
+def _refuse_nobody(by: str, why: str) -> None:
+    if by.strip().lower() in ANONYMOUS:
+        raise NotAllowed("A decision needs the name of a person (--by).")
+    if not why.strip():
+        raise NotAllowed("A decision needs a reason in words (--why).")
+
+
+def _refuse_unknown_subject(context: FlowContext, scope: str, subject: str) -> None:
+    if scope not in SCOPES:
+        raise NotAllowed(f"{scope!r} cannot be held; use one of {', '.join(SCOPES)}.")
+    if scope == "profile" and subject != context.profile.name:
+        raise NotAllowed(f"This is profile {context.profile.name}, not {subject}.")
+    if scope == "batch":
+        with context.ledger.read() as connection:
+            find_batch_named(connection, context.profile.name, subject)
+
+
+def _note(context: FlowContext, by: str, why: str) -> Note:
+    return Note(context.clock(), by, None, {"why": why})
