@@ -28,6 +28,7 @@ def _isolate_airflow() -> None:
 _isolate_airflow()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests that share a real Airflow in one worker: a second one would cost more than it saves."""
     for item in items:
