@@ -43,7 +43,8 @@ class BatchState(StrEnum):
 BATCH_TRANSITIONS: Final[dict[BatchState | None, frozenset[BatchState]]] = {
     None: frozenset({BatchState.CLAIMED}),
     BatchState.CLAIMED: frozenset({BatchState.SEALED, BatchState.WITHDRAWN}),
-    BatchState.SEALED: frozenset({BatchState.DELIVERING, BatchState.WITHDRAWN}),
+    # sealed -> claimed: a charge of it is gone or changed; it is sealed anew without.
+    BatchState.SEALED: frozenset({BatchState.CLAIMED, BatchState.DELIVERING, BatchState.WITHDRAWN}),
     # delivering -> delivering: another try takes over from one that broke off; the older one can then no longer rename.
     # renaming -> sealed: the server answered that it did not rename.
     BatchState.DELIVERING: frozenset(

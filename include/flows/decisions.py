@@ -6,6 +6,7 @@ from include.flows.approve import ANONYMOUS
 from include.flows.context import FlowContext
 from include.flows.withdraw import withdraw_batch
 from include.ledger.batches import find_batch_named
+from include.ledger.claims import lock_claims
 from include.ledger.closures import close_charge, last_listing, live_attempt
 from include.ledger.events import Note
 from include.ledger.holds import SCOPES, lift_hold, place_hold
@@ -72,6 +73,7 @@ def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
     _refuse_nobody(by, why)
     source = context.profile.billing_source
     with context.ledger.write() as connection:
+        lock_claims(connection, source)
         live = live_attempt(connection, source, charge_id)
         if live is not None:
             raise NotAllowed(

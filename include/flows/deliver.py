@@ -35,7 +35,9 @@ from include.domain.file_names import FileNameTemplate, stem_of
 from include.domain.states import BatchState
 from include.flows.approve import refuse_unless_approved
 from include.flows.context import FlowContext
+from include.flows.look_again import is_stale, look_again
 from include.flows.manifests import keep_batch_manifest
+from include.flows.seal import render_and_seal
 from include.flows.tell_merchant import tell_claims
 from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
@@ -101,6 +103,12 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
     if batch.state in (BatchState.RENAMING, BatchState.UNKNOWN):
         with context.remote() as server:
             return _resolve(context, server, batch, run_id)
+    if batch.state is BatchState.SEALED and is_stale(context, batch):
+        look_again(context, batch, run_id)
+        render_and_seal(context, batch_id, run_id)  # anew, if something was withdrawn
+        batch = _batch(context, batch_id)
+        if batch.state is BatchState.WITHDRAWN:
+            return _ended(batch)
     refuse_unless_approved(context, batch.run_id)
     with context.ledger.read() as connection:
         _refuse_if_held(connection, batch)
@@ -117,7 +125,7 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
         return _ended(_batch(context, batch.batch_id))
     context.step("deliver: intent committed")
     found = look(context, server, batch)
-    if found.there is There.OTHER:
+    if found.there is There.OTHER or (found.there is There.SAME and found.digest is None):
         raise _name_taken(context, batch, mine, run_id, found)
     if found.there is not There.ABSENT:  # a ledger restored from a backup finds what it forgot
         _promise_to_rename(context, batch, mine, run_id, {"found": found.there})

@@ -9,6 +9,7 @@ from include.doku.layouts.facts import FileFacts
 from include.doku.layouts.render import render_file
 from include.domain.states import BatchState
 from include.flows.context import FlowContext
+from include.flows.look_again import is_stale, look_again
 from include.ledger import tables
 from include.ledger.batches import Batch, find_batch, line_frames
 from include.ledger.events import Note, enter
@@ -43,8 +44,8 @@ def render_batch(context: FlowContext, batch: Batch) -> Iterator[bytes]:
         execute_date=batch.execute_date,
         sequence=batch.sequence,
         currency=batch.currency,
-        count=batch.line_count,
-        total=batch.total_amount,
+        count=batch.line_count - batch.withdrawn_count,
+        total=batch.total_amount - batch.withdrawn_amount,
     )
     yield from render_file(parse_layout(text, name), facts, line_frames(context.ledger, batch.batch_id))
 
@@ -59,13 +60,15 @@ def render_and_seal(context: FlowContext, batch_id: int, run_id: int) -> Sealed:
     """
     with context.ledger.read() as connection:
         batch = find_batch(connection, batch_id)
+    if batch.state is BatchState.CLAIMED and is_stale(context, batch):
+        batch = look_again(context, batch, run_id)
     if batch.state is BatchState.CLAIMED:
         batch = _seal(context, batch, run_id)
     return Sealed(
         batch_id=batch_id,
         file_name=batch.file_name,
-        count=batch.line_count,
-        total=batch.total_amount,
+        count=batch.line_count - batch.withdrawn_count,
+        total=batch.total_amount - batch.withdrawn_amount,
         plaintext_digest=batch.plaintext_digest or "",
         envelope_digest=batch.envelope_digest or "",
     )

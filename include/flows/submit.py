@@ -3,26 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
 
-import pandas as pd  # noqa: TID253 - frames flow through here
-
-from include.billing.due_charges import read_due_charges
 from include.billing.outcomes import check_outcomes_table
 from include.domain.calendar import decide_execute_date
+from include.domain.errors import NotAllowed
 from include.domain.file_names import FileNameTemplate, NameFact
-from include.domain.invoice_numbers import charge_stem
 from include.domain.states import RunKind, RunState
 from include.flows.context import FlowContext
 from include.flows.memory import refuse_if_forgetful
-from include.ledger.books import NO_CURRENCY, Line
-from include.ledger.bulk import insert_frame
+from include.flows.overdue import withdraw_overdue
+from include.flows.staging import stage_due_charges
+from include.ledger.books import Line
 from include.ledger.claims import BatchPlan, Reading, batches_of_run, claim, rehearse
 from include.ledger.layouts import keep_layout
 from include.ledger.runs import Run, RunRequest
 from include.ledger.store import Workspace
-from include.ledger.work_tables import staged_charge
-from include.schemas.due_charges import DueChargeRules, validate_due_charges
 from include.schemas.layout import Layout
 
 
@@ -41,11 +36,23 @@ def extract_and_claim(context: FlowContext, run: Run) -> list[int]:
     if run.state is not RunState.OPEN:
         with context.ledger.read() as connection:
             return batches_of_run(connection, run.run_id)
+    refuse_far_ahead(context, run.business_date)
+    withdraw_overdue(context, run.run_id)
     with _staged_day(context, run.business_date) as (workspace, plan, read):
         context.step("claim: everything staged")
         batch_ids = claim(workspace, run, plan, read, context.clock())
     context.step("claim: committed")
     return batch_ids
+
+
+def refuse_far_ahead(context: FlowContext, business_date: date) -> None:
+    """A date mistyped by a year would claim a year of charges. NotAllowed beyond `limits.max_days_ahead`."""
+    ahead = (business_date - context.today).days
+    if ahead > context.profile.limits.max_days_ahead:
+        raise NotAllowed(
+            f"Business date {business_date} is {ahead} days ahead, more than limits.max_days_ahead "
+            f"({context.profile.limits.max_days_ahead}) of profile {context.profile.name}. Nothing was claimed."
+        )
 
 
 def rehearse_day(context: FlowContext, business_date: date) -> list[Line]:
@@ -66,14 +73,8 @@ def _staged_day(context: FlowContext, business_date: date) -> Iterator[tuple[Wor
     context.public_key(plan.execute_date)
     check_outcomes_table(context.billing(), context.profile.billing.outcomes)
     _keep(context, layout)
-    read: dict[str, tuple[int, int]] = {}
-    rules = DueChargeRules.of(context.profile, layout, business_date)
     with context.ledger.workspace() as workspace:
-        for frame in _due_charges(context, business_date):
-            staged = _staged(validate_due_charges(frame, rules), context.profile.billing_source)
-            _count(staged, read)
-            with workspace.stage() as connection:
-                insert_frame(connection, staged_charge, staged)
+        read = stage_due_charges(context, workspace, business_date, layout)
         refuse_if_forgetful(context, workspace)
         yield workspace, plan, read
 
@@ -111,28 +112,3 @@ def _keep(context: FlowContext, layout: Layout) -> None:
         keep_layout(
             connection, digest=layout.digest, name=layout.name, kind=layout.kind, text=layout.text, at=context.clock()
         )
-
-
-def _due_charges(context: FlowContext, business_date: date) -> Any:
-    billing = context.profile.billing
-    return read_due_charges(
-        context.billing(),
-        view=billing.view,
-        columns=billing.columns,
-        due_by=business_date,
-        chunk_rows=billing.chunk_rows,
-    )
-
-
-def _staged(checked: pd.DataFrame, billing_source: str) -> pd.DataFrame:
-    """The checked frame and the stem of each charge's invoice numbers (null for a row without an id)."""
-    ids = checked["charge_id"].astype(object).tolist()
-    stems = [charge_stem(billing_source, charge) if isinstance(charge, str) else None for charge in ids]
-    return checked.assign(stem=pd.Series(stems, index=checked.index, dtype=checked["charge_id"].dtype))
-
-
-def _count(staged: pd.DataFrame, read: dict[str, tuple[int, int]]) -> None:
-    amounts = staged["amount"].groupby(staged["currency"].fillna(NO_CURRENCY), dropna=False)
-    for currency, counted in amounts.agg(["count", "sum"]).iterrows():
-        count, amount = read.get(str(currency), (0, 0))
-        read[str(currency)] = (count + int(counted["count"]), amount + int(counted["sum"]))

@@ -44,10 +44,14 @@ class Answer:
 def load_of_run(connection: Connection, run_id: int) -> Load:
     """What the run would send. Batches that are not sealed yet count with an empty digest."""
     where = (batch.c.run_id == run_id, batch.c.state != BatchState.WITHDRAWN)
-    columns = (batch.c.line_count, batch.c.total_amount, batch.c.plaintext_digest)
+    columns = (
+        (batch.c.line_count - batch.c.withdrawn_count).label("count_left"),
+        (batch.c.total_amount - batch.c.withdrawn_amount).label("amount_left"),
+        batch.c.plaintext_digest,
+    )
     rows = connection.execute(select(*columns).where(*where).order_by(batch.c.batch_id)).all()
     digest = hashlib.sha256("".join(row.plaintext_digest or "" for row in rows).encode("ascii")).hexdigest()
-    return Load(sum(row.line_count for row in rows), sum(row.total_amount for row in rows), digest)
+    return Load(sum(row.count_left for row in rows), sum(row.amount_left for row in rows), digest)
 
 
 def judged(connection: Connection, run_id: int, load: Load) -> list[Brake] | None:

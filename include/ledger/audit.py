@@ -24,7 +24,7 @@ _NO_WITNESS: Final = """
          AND l.invoice_number = o.invoice_number AND l.status = o.status
     WHERE a.profile = :profile
       AND ((o.witness = 'report' AND l.line_no IS NULL)
-           OR (o.witness NOT IN ('report', 'delivery', 'person', 'status', 'notification', 'billing'))
+           OR (o.witness NOT IN ('report', 'delivery', 'look_again', 'person', 'status', 'notification', 'billing'))
            OR (o.witness <> 'report' AND coalesce(o.proof, '') = ''))
     ORDER BY o.invoice_number
 """

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd  # noqa: TID253 - hands out frames
-from sqlalchemy import Connection, Row, RowMapping, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, RowMapping, exists, func, insert, literal, or_, select, update
 
 from include.domain.errors import LedgerError
 from include.domain.states import BatchState, OutcomeStatus
@@ -15,6 +15,9 @@ from include.ledger.tables import attempt, batch, event, outcome
 
 OPEN_STATES = (BatchState.RENAMING, BatchState.UNKNOWN, BatchState.DELIVERED)
 """Batches that a report may still answer."""
+
+BEFORE_IT_LEFT = "look_again"
+"""Witness of attempts that were withdrawn one by one: their charge was gone or changed before the batch left."""
 
 LINE_COLUMNS = (
     "line_no",
@@ -51,7 +54,11 @@ class Batch:
     layout_digest: str
     line_count: int
     total_amount: int
+    withdrawn_count: int
+    withdrawn_amount: int
     state: BatchState
+    created_at: datetime
+    looked_at: datetime | None
     plaintext_digest: str | None
     envelope_digest: str | None
     envelope_size: int | None
@@ -105,16 +112,36 @@ def update_batch(connection: Connection, batch_id: int, **columns: object) -> No
     connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(**columns))
 
 
+def withdrawn_of(connection: Connection, batch_id: int) -> tuple[int, int]:
+    """How many attempts of a batch are withdrawn, and their amounts."""
+    statement = (
+        select(func.count(), func.coalesce(func.sum(attempt.c.amount), 0))
+        .join(outcome, outcome.c.invoice_number == attempt.c.invoice_number)
+        .where(attempt.c.batch_id == batch_id, outcome.c.status == OutcomeStatus.WITHDRAWN)
+    )
+    count, amount = connection.execute(statement).one()
+    return int(count), int(amount)
+
+
 def line_frames(ledger: Ledger, batch_id: int, rows: int = 50_000) -> Iterator[pd.DataFrame]:
-    """The attempts of a batch in line order, as Arrow-backed frames of at most `rows` rows with `LINE_COLUMNS`."""
+    """The attempts of a batch in line order, without those that were withdrawn before it left.
+
+    Yields:
+        Arrow-backed frames of at most `rows` rows with `LINE_COLUMNS`; `line_no` counts the lines of the file, from 1.
+    """
     import pyarrow as pa
 
     columns = [attempt.c[name] for name in LINE_COLUMNS]
-    last = 0
+    gone = exists().where(
+        outcome.c.invoice_number == attempt.c.invoice_number,
+        outcome.c.status == OutcomeStatus.WITHDRAWN,
+        outcome.c.witness == BEFORE_IT_LEFT,
+    )
+    last = lines = 0
     while True:
         statement = (
             select(*columns)
-            .where(attempt.c.batch_id == batch_id, attempt.c.line_no > last)
+            .where(attempt.c.batch_id == batch_id, attempt.c.line_no > last, ~gone)
             .order_by(attempt.c.line_no)
             .limit(rows)
         )
@@ -128,8 +155,9 @@ def line_frames(ledger: Ledger, batch_id: int, rows: int = 50_000) -> Iterator[p
                 for name, values in zip(LINE_COLUMNS, zip(*found, strict=True), strict=True)
             }
         )
-        yield table.to_pandas(types_mapper=pd.ArrowDtype)
-        last = int(found[-1].line_no)
+        numbers = pa.array(range(lines + 1, lines + 1 + len(found)), pa.int64())
+        yield table.set_column(0, "line_no", numbers).to_pandas(types_mapper=pd.ArrowDtype)
+        last, lines = int(found[-1].line_no), lines + len(found)
 
 
 def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: datetime) -> None:

@@ -100,7 +100,7 @@ def claim(workspace: Workspace, run: Run, plan: BatchPlan, reading: Reading, now
         LedgerError: The staged rows are not as many as were read, or the ledger refused a claim.
     """
     with workspace.write() as connection:
-        lock(connection, f"claim:{plan.billing_source}")
+        lock_claims(connection, plan.billing_source)
         current = find_run(connection, run.run_id, for_update=connection.dialect.name == "postgresql")
         if current.state is not RunState.OPEN:
             return batches_of_run(connection, run.run_id)
@@ -111,7 +111,7 @@ def rehearse(workspace: Workspace, request: RunRequest, plan: BatchPlan, reading
     """The books that a dry run would have, by the same code, with nothing of it kept."""
     try:
         with workspace.write() as connection:
-            lock(connection, f"claim:{plan.billing_source}")
+            lock_claims(connection, plan.billing_source)
             run = insert_run(connection, request, now)
             _decide(connection, run, plan, reading, now)
             lines = [*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)]
@@ -144,6 +144,11 @@ def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading,
     refuse_unless_run_ties([*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)])
     advance_run(connection, run.run_id, state=RunState.CLAIMED)
     return batch_ids
+
+
+def lock_claims(connection: Connection, billing_source: str) -> None:
+    """One claimer of a billing source at a time, until the transaction ends."""
+    lock(connection, f"claim:{billing_source}")
 
 
 def batches_of_run(connection: Connection, run_id: int) -> list[int]:

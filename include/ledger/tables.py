@@ -42,6 +42,7 @@ from include.domain.states import (
 )
 from include.ledger.types import Id, Key, UtcDateTime
 
+# Check constraints stand beside the columns, never inside one: Alembic does not carry those into a migration.
 NAMING: Final = {
     "pk": "pk_%(table_name)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -60,10 +61,11 @@ def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
 ledger = Table(
     "ledger",
     metadata,
-    Column("one", Integer, CheckConstraint("one = 1", name="only_one"), primary_key=True),
+    Column("one", Integer, primary_key=True),
     Column("ledger_id", Key(36), nullable=False, comment="UUID; written beside every claim in the billing database"),
     Column("environment", Key(10), nullable=False, comment="sandbox or production, for good"),
     Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint("one = 1", name="only_one"),
     comment="Which ledger this is: it belongs to one environment.",
 )
 
@@ -114,10 +116,13 @@ batch = Table(
     Column("file_name", Key(100), nullable=False),
     Column("remote_folder", Key(300), nullable=False, comment="SFTP connection id and folder"),
     Column("layout_digest", Key(64), ForeignKey("layout.digest"), nullable=False),
-    Column("line_count", Integer, CheckConstraint("line_count > 0", name="not_empty"), nullable=False),
+    Column("line_count", Integer, nullable=False),
     Column("total_amount", BigInteger, nullable=False),
+    Column("withdrawn_count", Integer, nullable=False, default=0, comment="Of line_count: withdrawn one by one"),
+    Column("withdrawn_amount", BigInteger, nullable=False, default=0),
     Column("state", Key(12), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("looked_at", UtcDateTime, comment="When its charges were last compared with the view"),
     Column("plaintext_digest", Key(64)),
     Column("plaintext_size", BigInteger),
     Column("envelope_digest", Key(64)),
@@ -129,6 +134,7 @@ batch = Table(
     Column("delivery_try", Key(32), comment="Whose delivery it is: only that try may rename"),
     Column("delivered_at", UtcDateTime),
     Column("reconciled_at", UtcDateTime),
+    CheckConstraint("line_count > 0", name="not_empty"),
     UniqueConstraint("remote_folder", "file_name"),
     UniqueConstraint("profile", "business_date", "sequence", name="uq_batch_sequence"),
     _one_of("state", BatchState),
@@ -165,7 +171,7 @@ attempt = Table(
     Column("invoice_number", Key(64), primary_key=True),
     Column("billing_source", Key(40), nullable=False),
     Column("charge_id", Key(200), nullable=False),
-    Column("attempt_no", Integer, CheckConstraint("attempt_no >= 1", name="counted_from_one"), nullable=False),
+    Column("attempt_no", Integer, nullable=False),
     Column("previous_invoice_number", Key(64)),
     Column("previous_status", Key(10), comment="The outcome that allowed this attempt"),
     Column("profile", Key(40), nullable=False),
@@ -174,7 +180,7 @@ attempt = Table(
     Column("customer_id", Key(200), nullable=False),
     Column("billing_number", Key(200)),
     Column("token", Key(500), nullable=False),
-    Column("amount", BigInteger, CheckConstraint("amount > 0", name="positive"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
     Column("currency", Key(3), nullable=False),
     Column("due_date", Date, nullable=False),
     Column("execute_date", Date, nullable=False),
@@ -192,6 +198,8 @@ attempt = Table(
         name="fk_attempt_previous_outcome",
         use_alter=True,
     ),
+    CheckConstraint("attempt_no >= 1", name="counted_from_one"),
+    CheckConstraint("amount > 0", name="positive"),
     CheckConstraint("(attempt_no = 1) = (previous_invoice_number IS NULL)", name="first_or_follows"),
     CheckConstraint("(previous_invoice_number IS NULL) = (previous_status IS NULL)", name="previous_whole"),
     CheckConstraint("previous_status IN ('declined', 'withdrawn')", name="previous_frees"),
@@ -265,12 +273,7 @@ hold = Table(
     metadata,
     Column("hold_id", Id, primary_key=True),
     Column("billing_source", Key(40), nullable=False),
-    Column(
-        "scope",
-        Key(10),
-        CheckConstraint("scope IN ('charge', 'customer', 'batch', 'profile')", name="scope_known"),
-        nullable=False,
-    ),
+    Column("scope", Key(10), nullable=False),
     Column(
         "subject", Key(200), nullable=False, comment="A charge id, a customer id, a batch file's name or a profile's"
     ),
@@ -281,6 +284,7 @@ hold = Table(
     Column("released_by", Key(100)),
     Column("released_at", UtcDateTime),
     Column("release_reason", Text),
+    CheckConstraint("scope IN ('charge', 'customer', 'batch', 'profile')", name="scope_known"),
     CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="released_whole"),
     Index("ix_hold_subject", "billing_source", "scope", "subject"),
     comment="Not now: a charge, a customer, a batch or a whole profile, by whom and why.",
@@ -300,7 +304,7 @@ quarantine = Table(
     metadata,
     Column("billing_source", Key(40), primary_key=True),
     Column("charge_id", Key(200), primary_key=True),
-    Column("state", Key(10), CheckConstraint("state IN ('open', 'released')", name="state_known"), nullable=False),
+    Column("state", Key(10), nullable=False),
     Column("profile", Key(40), nullable=False),
     Column("reasons", Text, nullable=False, comment="Of the last run that rejected it"),
     Column("first_run_id", BigInteger, ForeignKey("run.run_id"), nullable=False),
@@ -308,6 +312,7 @@ quarantine = Table(
     Column("released_by", Key(100), comment="A person, or `mended` where the profile releases mended charges itself"),
     Column("released_at", UtcDateTime),
     Column("release_reason", Text),
+    CheckConstraint("state IN ('open', 'released')", name="state_known"),
     comment="Quarantined charges as matters: open until released. A released one is checked again, not waved through.",
 )
 
@@ -347,12 +352,11 @@ approval = Table(
     Column("plaintext_digest", Key(64), primary_key=True),
     Column("count", Integer, nullable=False),
     Column("total", BigInteger, nullable=False),
-    Column(
-        "answer", Key(10), CheckConstraint("answer IN ('approved', 'refused')", name="answer_known"), nullable=False
-    ),
+    Column("answer", Key(10), nullable=False),
     Column("answered_by", Key(100), nullable=False),
     Column("answered_at", UtcDateTime, nullable=False),
     Column("words", Text, nullable=False),
+    CheckConstraint("answer IN ('approved', 'refused')", name="answer_known"),
     comment="A person's answer to the brakes of a run; it holds for exactly that count, total and content.",
 )
 

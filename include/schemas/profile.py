@@ -61,6 +61,9 @@ class Billing(StrictModel):
     late_window_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         default=30, description="Charges due longer ago than this are held and shown, not sent"
     )
+    look_again_minutes: Annotated[float, Field(ge=0)] = Field(
+        default=15, description="A batch that was claimed longer ago is compared with the view again before it leaves"
+    )
     chunk_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     columns: dict[str, SqlName] = Field(
         default_factory=dict, description="canonical name -> name in the merchant's view, where they differ"
@@ -101,6 +104,10 @@ class Limits(StrictModel):
     )
     max_amount_per_batch: Annotated[int, Field(gt=0)] = Field(
         default=50_000_000_000, description="Assumed: DOKU publishes no limit"
+    )
+
+    max_days_ahead: Annotated[int, Field(ge=0, le=366)] = Field(
+        default=1, description="A business date further ahead of today is refused: it is more likely a typing error"
     )
 
     @field_validator("currencies")

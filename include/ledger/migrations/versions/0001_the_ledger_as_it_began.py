@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("released_at", UtcDateTime(), nullable=True),
         sa.Column("release_reason", sa.Text(), nullable=True),
         sa.CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_hold_released_whole")),
+        sa.CheckConstraint("scope IN ('charge', 'customer', 'batch', 'profile')", name=op.f("ck_hold_scope_known")),
         sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_hold")),
         comment="Not now: a charge, a customer, a batch or a whole profile, by whom and why.",
     )
@@ -88,6 +89,7 @@ def upgrade() -> None:
         ),
         sa.Column("environment", Key(10), nullable=False, comment="sandbox or production, for good"),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("one = 1", name=op.f("ck_ledger_only_one")),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_ledger")),
         comment="Which ledger this is: it belongs to one environment.",
     )
@@ -131,6 +133,7 @@ def upgrade() -> None:
         sa.Column("answered_at", UtcDateTime(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_approval_run_id")),
+        sa.CheckConstraint("answer IN ('approved', 'refused')", name=op.f("ck_approval_answer_known")),
         sa.PrimaryKeyConstraint("run_id", "plaintext_digest", name=op.f("pk_approval")),
         comment="A person's answer to the brakes of a run; it holds for exactly that count, total and content.",
     )
@@ -150,8 +153,13 @@ def upgrade() -> None:
         sa.Column("layout_digest", Key(64), nullable=False),
         sa.Column("line_count", sa.Integer(), nullable=False),
         sa.Column("total_amount", sa.BigInteger(), nullable=False),
+        sa.Column("withdrawn_count", sa.Integer(), nullable=False, comment="Of line_count: withdrawn one by one"),
+        sa.Column("withdrawn_amount", sa.BigInteger(), nullable=False),
         sa.Column("state", Key(12), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column(
+            "looked_at", UtcDateTime(), nullable=True, comment="When its charges were last compared with the view"
+        ),
         sa.Column("plaintext_digest", Key(64), nullable=True),
         sa.Column("plaintext_size", sa.BigInteger(), nullable=True),
         sa.Column("envelope_digest", Key(64), nullable=True),
@@ -175,6 +183,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_batch_layout_digest")),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_batch_run_id")),
+        sa.CheckConstraint("line_count > 0", name=op.f("ck_batch_not_empty")),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batch")),
         sa.UniqueConstraint("profile", "business_date", "sequence", name="uq_batch_sequence"),
         sa.UniqueConstraint("remote_folder", "file_name", name=op.f("uq_batch_remote_folder")),
@@ -216,6 +225,7 @@ def upgrade() -> None:
         sa.Column("release_reason", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["first_run_id"], ["run.run_id"], name=op.f("fk_quarantine_first_run_id")),
         sa.ForeignKeyConstraint(["last_run_id"], ["run.run_id"], name=op.f("fk_quarantine_last_run_id")),
+        sa.CheckConstraint("state IN ('open', 'released')", name=op.f("ck_quarantine_state_known")),
         sa.PrimaryKeyConstraint("billing_source", "charge_id", name=op.f("pk_quarantine")),
         comment="Quarantined charges as matters: open until released. A released one is checked again, not waved through.",
     )
@@ -333,6 +343,8 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_attempt_batch_id")),
         *([previous_outcome] if sqlite else []),
+        sa.CheckConstraint("attempt_no >= 1", name=op.f("ck_attempt_counted_from_one")),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_attempt_positive")),
         sa.PrimaryKeyConstraint("invoice_number", name=op.f("pk_attempt")),
         sa.UniqueConstraint("batch_id", "line_no", name="uq_attempt_line"),
         sa.UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),

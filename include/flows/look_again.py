@@ -1,0 +1,95 @@
+"""Looking again: a batch that was claimed a while ago is compared with the view once more before it leaves.
+
+A customer may have paid elsewhere, or the merchant corrected an amount, while the batch waited for an approval or for
+the server. Attempts whose charge is gone or changed are withdrawn; the others go on, rendered anew (design: what is
+frozen when).
+"""
+
+from datetime import datetime, timedelta
+from textwrap import dedent
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, text
+
+from include.domain.states import BatchState
+from include.flows.context import FlowContext
+from include.flows.staging import stage_due_charges
+from include.flows.tell_merchant import tell, tell_withdrawal
+from include.ledger import tables
+from include.ledger.batches import Batch, find_batch, update_batch, withdrawn_of
+from include.ledger.chain import lock_chain
+from include.ledger.events import Note, enter
+from include.ledger.types import UtcDateTime
+from include.ledger.writeback import outcomes_of_batch
+
+_WITHDRAW: Final = """
+    INSERT INTO outcome (invoice_number, status, decided_at, witness, proof)
+    SELECT a.invoice_number, 'withdrawn', :at, 'look_again',
+           CASE WHEN s.charge_id IS NULL THEN 'no longer listed' ELSE 'changed in the view' END
+           || ' before it was sent; nothing became visible at the server'
+    FROM attempt a LEFT JOIN staged_charge s ON s.charge_id = a.charge_id
+    WHERE a.batch_id = :batch_id
+      AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number)
+      AND (s.charge_id IS NULL OR s.reasons IS NOT NULL OR s.amount <> a.amount OR s.currency <> a.currency
+           OR s.due_date <> a.due_date OR s.customer_id <> a.customer_id OR s.token <> a.token)
+    ON CONFLICT (invoice_number, status) DO NOTHING
+"""
+
+
+def is_stale(context: FlowContext, batch: Batch) -> bool:
+    """Whether a batch that has not left was last compared with the view too long ago."""
+    age = context.clock() - (batch.looked_at or batch.created_at)
+    return age > timedelta(minutes=context.profile.billing.look_again_minutes)
+
+
+def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:
+    """Compare a batch that is claimed or sealed with the view, and withdraw what is gone or changed.
+
+    Returns:
+        The batch as it is then: unchanged; `claimed` again, to be sealed anew without what was withdrawn; or withdrawn,
+        when nothing of it is left.
+    """
+    with context.ledger.workspace() as workspace:
+        stage_due_charges(context, workspace, batch.business_date, context.batch_layout())
+        with workspace.write() as connection:
+            now = context.clock()
+            lock_chain(connection, batch.profile)  # nobody changes the batch's state meanwhile
+            current = find_batch(connection, batch.batch_id)
+            if current.state not in (BatchState.CLAIMED, BatchState.SEALED):
+                return current
+            gone, amount = _withdraw_changed(connection, batch, now)
+            update_batch(connection, batch.batch_id, looked_at=now)
+            if gone:
+                note = Note(now, "look_again", run_id, {"withdrawn": gone, "amount": amount})
+                _go_back(connection, current, gone, amount, note)
+            current = find_batch(connection, batch.batch_id)
+    context.step("look again: committed")
+    if current.state is BatchState.WITHDRAWN:
+        tell_withdrawal(context, current)
+    elif gone and current.claims_written_at is not None:
+        tell(context, outcomes_of_batch(context.ledger, batch.batch_id))
+    return current
+
+
+def _withdraw_changed(connection: Connection, batch: Batch, now: datetime) -> tuple[int, int]:
+    """How many attempts were withdrawn, and their amounts."""
+    before = withdrawn_of(connection, batch.batch_id)
+    statement = text(dedent(_WITHDRAW)).bindparams(bindparam("at", value=now, type_=UtcDateTime))
+    connection.execute(statement, {"batch_id": batch.batch_id})
+    after = withdrawn_of(connection, batch.batch_id)
+    return after[0] - before[0], after[1] - before[1]
+
+
+def _go_back(connection: Connection, batch: Batch, gone: int, amount: int, note: Note) -> None:
+    left = {
+        "withdrawn_count": batch.withdrawn_count + gone,
+        "withdrawn_amount": batch.withdrawn_amount + amount,
+    }
+    if left["withdrawn_count"] == batch.line_count:
+        enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, **left)
+    elif batch.state is BatchState.SEALED:
+        sealed = tables.batch.c.state == BatchState.SEALED
+        cleared = dict.fromkeys(("plaintext_digest", "plaintext_size", "envelope_digest", "envelope_size", "artefact"))
+        enter(connection, batch.batch_id, BatchState.CLAIMED, note, sealed, **left, **cleared)
+    else:
+        update_batch(connection, batch.batch_id, **left)
