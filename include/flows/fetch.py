@@ -61,11 +61,16 @@ def fetch_reports(context: FlowContext, names: Sequence[str]) -> list[int]:
         return [report_id for report_id in found if report_id is not None]
 
 
-def delete_fetched(context: FlowContext, names: Iterable[str]) -> None:
-    """Delete files from the folder of reports."""
+def delete_fetched(context: FlowContext, fetched: Iterable[Sighting]) -> None:
+    """Delete files from the folder of reports, as long as they are the ones that were fetched.
+
+    A name that has another size or time by now is a report that nobody has read: it stays.
+    """
     with context.remote() as server:
-        for name in names:
-            server.remove(_path(context.profile, name))
+        for seen in fetched:
+            listed = server.stat(_path(context.profile, seen.file_name))
+            if listed is not None and _sighting(context.profile, listed) == seen:
+                server.remove(_path(context.profile, seen.file_name))
 
 
 def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:

@@ -138,6 +138,9 @@ def _match(context: FlowContext, workspace: Workspace, report: Report, layout: L
 
 
 def _refuse(context: FlowContext, report: Report, reason: str) -> Ingested:
+    # A kept file that was altered here is no fault of DOKU's file: ArtefactError, and the report stays fetched.
+    for _ in context.artefacts.read_proved(report.artefact, report.content_digest):
+        pass
     with context.ledger.write() as connection:
         current = find_report(connection, report.report_id, for_update=True)
         if current.state is ReportState.FETCHED:

@@ -99,5 +99,5 @@ def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
         sightings = sightings_of(connection, report.report_id)
     context.step("write back: committed")
     if context.profile.report.delete_after:
-        delete_fetched(context, [seen.file_name for seen in sightings])
+        delete_fetched(context, sightings)
     return counts
