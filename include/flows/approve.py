@@ -50,6 +50,7 @@ class Judgement:
 
 def judge_run(context: FlowContext, run_id: int) -> Judgement:
     """Judge a run's load once; later calls find the judgement, as long as the load is the same."""
+    context.step("brakes: before the run is judged")
     with context.ledger.write() as connection:
         load = load_of_run(connection, run_id)
         brakes = judged(connection, run_id, load)
@@ -70,7 +71,9 @@ def judge_run(context: FlowContext, run_id: int) -> Judgement:
             )
             brakes = judge(figures, _limits(context))
             keep_judgement(connection, context.profile.name, run_id, load, brakes, context.clock())
-        return Judgement(run_id, load, brakes, answer_to(connection, run_id, load))
+        found = Judgement(run_id, load, brakes, answer_to(connection, run_id, load))
+    context.step("brakes: judged")
+    return found
 
 
 def refuse_unless_approved(context: FlowContext, run_id: int) -> None:
@@ -106,8 +109,10 @@ def answer_run(context: FlowContext, run_id: int, *, by: str, approve: bool, wor
     _refuse_answer(context, run, by, approve=approve)
     found = judge_run(context, run_id)
     answer = Answer("approved" if approve else "refused", by, words)
+    context.step("approve: before the answer is kept")
     with context.ledger.write() as connection:
         keep_answer(connection, context.profile.name, run_id, found.load, answer, context.clock())
+    context.step("approve: answer kept")
     found = judge_run(context, run_id)
     if found.answer is not None and found.answer.answer == "refused":
         withdraw_run(context, run_id, f"{found.answer.answered_by} refused it: {found.answer.words}")

@@ -20,6 +20,7 @@ def close_submit_run(context: FlowContext, run: Run) -> list[Line]:
         LedgerError: The run has not claimed yet, or batches were not delivered: names them.
         DeliveryUnknown: Nobody can say of a batch whether it was delivered.
     """
+    context.step("close: before the books are kept")
     with context.ledger.write() as connection:
         current = find_run(connection, run.run_id)
         if current.state is RunState.OPEN:
@@ -29,6 +30,7 @@ def close_submit_run(context: FlowContext, run: Run) -> list[Line]:
         of_batches = [line for batch in batches for line in batch_lines(connection, batch.batch_id)]
         keep_lines(connection, run.run_id, [*lines, *of_batches])
         kept = [line for line in kept_lines(connection, run.run_id) if line.batch_id == 0]
+    context.step("close: books kept")
     refuse_unless_run_ties(kept)
     _refuse_unless_left(batches)
     with context.ledger.write() as connection:

@@ -70,7 +70,9 @@ def delete_fetched(context: FlowContext, fetched: Iterable[Sighting]) -> None:
         for seen in fetched:
             listed = server.stat(_path(context.profile, seen.file_name))
             if listed is not None and _sighting(context.profile, listed) == seen:
+                context.step("write back: before a report is deleted")
                 server.remove(_path(context.profile, seen.file_name))
+                context.step("write back: report deleted")
 
 
 def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:
@@ -79,6 +81,7 @@ def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:
     if before is None:
         return None
     seen = _sighting(profile, before)
+    context.step("fetch: before a report is kept")
     folder = f"reports/{profile.name}/{context.today.isoformat()}"
     kept = context.artefacts.keep(folder, name, server.read(_path(profile, name), before.size))
     if server.stat(_path(profile, name)) != before:

@@ -108,6 +108,7 @@ def _staged(lines: pd.DataFrame, codes: ResponseCodes, currency: str) -> pd.Data
 
 
 def _match(context: FlowContext, workspace: Workspace, report: Report, layout: Layout, reader: FileReader) -> Ingested:
+    context.step("ingest: before the manifest is kept")
     manifest = keep_report_manifest(context, report, layout=layout.digest, count=reader.count, total=reader.total)
     context.step("ingest: everything staged")
     with workspace.write() as connection:
@@ -141,8 +142,10 @@ def _refuse(context: FlowContext, report: Report, reason: str) -> Ingested:
     # A kept file that was altered here is no fault of DOKU's file: ArtefactError, and the report stays fetched.
     for _ in context.artefacts.read_proved(report.artefact, report.content_digest):
         pass
+    context.step("ingest: before a report is refused")
     with context.ledger.write() as connection:
         current = find_report(connection, report.report_id, for_update=True)
         if current.state is ReportState.FETCHED:
             advance_report(connection, report.report_id, ReportState.REFUSED, refused_reason=reason)
+    context.step("ingest: report refused")
     return Ingested(report.report_id, report.file_name, {}, reason)

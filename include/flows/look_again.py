@@ -51,6 +51,7 @@ def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:
     """
     with context.ledger.workspace() as workspace:
         stage_due_charges(context, workspace, batch.business_date, context.batch_layout())
+        context.step("look again: everything staged")
         with workspace.write() as connection:
             now = context.clock()
             lock_chain(connection, batch.profile)  # nobody changes the batch's state meanwhile
@@ -68,6 +69,7 @@ def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:
         tell_withdrawal(context, current)
     elif gone and current.claims_written_at is not None:
         tell(context, outcomes_of_batch(context.ledger, batch.batch_id))
+        context.step("look again: merchant told")
     return current
 
 

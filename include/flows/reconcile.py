@@ -31,6 +31,7 @@ def conclude_batches(context: FlowContext, run_id: int) -> Concluded:
     A batch whose delivery nobody could judge is delivered when a report speaks of it: that is the proof.
     """
     reconciled, waiting = [], []
+    context.step("reconcile: before batches are concluded")
     with context.ledger.write() as connection:
         for batch in batches_in(connection, context.profile.name, OPEN_STATES):
             found = totals(batch_lines(connection, batch.batch_id))
@@ -70,15 +71,18 @@ def close_reconcile_run(context: FlowContext, run: Run) -> list[Line]:
     Raises:
         BooksDoNotTie: With both sides; the books are stored all the same.
     """
+    context.step("close: before the books of batches are kept")
     with context.ledger.write() as connection:
         batches = batches_worked_on(connection, context.profile.name, run.run_id, OPEN_STATES)
         books = {batch.file_name: batch_lines(connection, batch.batch_id) for batch in batches}
         lines = [line for of_batch in books.values() for line in of_batch]
         keep_lines(connection, run.run_id, lines)
+    context.step("close: books of batches kept")
     for file_name, of_batch in books.items():
         refuse_unless_batch_ties(file_name, of_batch)
     with context.ledger.write() as connection:
         advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
+    context.step("close: reconcile run closed")
     return lines
 
 

@@ -78,6 +78,7 @@ def _seal(context: FlowContext, batch: Batch, run_id: int) -> Batch:
     key = context.public_key(batch.execute_date)
     counted = _Counted(render_batch(context, batch))
     sealed = seal(counted, key, context.profile.batch.envelope)
+    context.step("seal: before the envelope is kept")
     folder = f"sealed/{batch.profile}/{batch.business_date.isoformat()}"
     kept = context.artefacts.keep(folder, batch.file_name, sealed)
     context.step("seal: envelope kept")

@@ -37,6 +37,7 @@ def extract_and_claim(context: FlowContext, run: Run) -> list[int]:
         with context.ledger.read() as connection:
             return batches_of_run(connection, run.run_id)
     refuse_far_ahead(context, run.business_date)
+    context.step("claim: run opened")
     withdraw_overdue(context, run.run_id)
     with _staged_day(context, run.business_date) as (workspace, plan, read):
         context.step("claim: everything staged")
@@ -73,6 +74,7 @@ def _staged_day(context: FlowContext, business_date: date) -> Iterator[tuple[Wor
     context.public_key(plan.execute_date)
     check_outcomes_table(context.billing(), context.profile.billing.outcomes)
     _keep(context, layout)
+    context.step("claim: layout kept")
     with context.ledger.workspace() as workspace:
         read = stage_due_charges(context, workspace, business_date, layout)
         refuse_if_forgetful(context, workspace)

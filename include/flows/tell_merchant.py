@@ -25,6 +25,7 @@ def tell_claims(context: FlowContext, batch: Batch) -> None:
     if batch.claims_written_at is not None:
         return
     tell(context, claims_of_batch(context.ledger, batch.batch_id))
+    context.step("deliver: claims told, not noted")
     with context.ledger.write() as connection:
         update_batch(connection, batch.batch_id, claims_written_at=context.clock())
 
@@ -33,9 +34,12 @@ def tell_withdrawal(context: FlowContext, batch: Batch) -> None:
     """That a batch's attempts are withdrawn. Safe to repeat; done once, and also where its claims were never told."""
     if batch.withdrawal_written_at is not None:
         return
+    context.step("withdraw: before the merchant is told")
     tell(context, outcomes_of_batch(context.ledger, batch.batch_id))
+    context.step("withdraw: merchant told")
     with context.ledger.write() as connection:
         update_batch(connection, batch.batch_id, withdrawal_written_at=context.clock())
+    context.step("withdraw: told and noted")
 
 
 def _for_billing(context: FlowContext, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def withdraw_batch(context: FlowContext, batch_id: int, run_id: int | None, why:
         Whether the batch is withdrawn now.
     """
     now = context.clock()
+    context.step("withdraw: before it is recorded")
     with context.ledger.write() as connection:
         note = Note(now, actor, run_id, {"why": why})
         if enter(connection, batch_id, BatchState.WITHDRAWN, note, NOT_YET_VISIBLE):
