@@ -99,7 +99,8 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
     if batch.state in (*_GONE, BatchState.WITHDRAWN):
         return _ended(batch)
     if batch.state in (BatchState.SEALED, BatchState.DELIVERING) and _too_late(context, batch):
-        return _withdraw(context, batch, run_id)
+        with context.remote() as server:  # a restored ledger may have forgotten that it sent this very file
+            return _send(context, server, batch, run_id)
     if batch.state in (BatchState.RENAMING, BatchState.UNKNOWN):
         with context.remote() as server:
             return _resolve(context, server, batch, run_id)
@@ -122,7 +123,7 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
 def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -> Delivery:
     mine = secrets.token_hex(8)
     if not _take_over(context, batch, mine, run_id):
-        return _ended(_batch(context, batch.batch_id))
+        return deliver(context, batch.batch_id, run_id)  # another try is further: find out how it ends
     context.step("deliver: intent committed")
     found = look(context, server, batch)
     if found.there is There.OTHER or (found.there is There.SAME and found.digest is None):
@@ -130,9 +131,14 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
     if found.there is not There.ABSENT:  # a ledger restored from a backup finds what it forgot
         _promise_to_rename(context, batch, mine, run_id, {"found": found.there})
         return _delivered(context, batch, run_id, found)
+    if _too_late(context, batch):
+        return _withdraw(context, batch, run_id)
     settings = context.profile.batch
     final = _join(settings.folder, batch.file_name)
     if settings.delivery == "direct":
+        # No byte of an altered envelope may become visible, and it is known to be altered only at its end.
+        for _ in context.artefacts.read_proved(batch.artefact or "", batch.envelope_digest or ""):
+            pass
         _promise_to_rename(context, batch, mine, run_id, {"final": final, "direct": True})
         return _place(context, server, batch, run_id, lambda: _write(context, server, batch, final))
     temporary = _join(
@@ -150,7 +156,19 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
         with suppress(RemoteError, RemoteRefused):
             server.remove(temporary)
         raise
-    return _place(context, server, batch, run_id, lambda: server.rename(temporary, final))
+    return _place(context, server, batch, run_id, lambda: _rename(server, temporary, final))
+
+
+def _rename(server: SftpServer, temporary: str, final: str) -> None:
+    """Rename; a refusal counts only while the temporary file is still there to show that nothing was renamed."""
+    try:
+        server.rename(temporary, final)
+    except RemoteRefused as refusal:
+        if server.stat(temporary) is None:
+            raise RemoteError(f"{refusal.message} But the temporary file is gone too.") from None
+        with suppress(RemoteError, RemoteRefused):
+            server.remove(temporary)
+        raise
 
 
 def _take_over(context: FlowContext, batch: Batch, mine: str, run_id: int) -> bool:
@@ -318,8 +336,9 @@ def _unknown(context: FlowContext, batch: Batch, run_id: int, why: str) -> Deliv
 
 
 def _back_to_sealed(context: FlowContext, batch: Batch, run_id: int, why: str) -> None:
+    """The only try that could rename was told no, even if another one has called it unknown meanwhile."""
     with context.ledger.write() as connection:
-        renaming = tables.batch.c.state == BatchState.RENAMING
+        renaming = tables.batch.c.state.in_([BatchState.RENAMING, BatchState.UNKNOWN])
         enter(
             connection, batch.batch_id, BatchState.SEALED, Note(context.clock(), _ACTOR, run_id, {"why": why}), renaming
         )
