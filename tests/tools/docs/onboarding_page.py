@@ -208,13 +208,13 @@ def _column(section: str, column: Column) -> list[str]:
 
 def _codes(found: CodeTable) -> Iterator[str]:
     yield "## Response codes\n"
-    yield f"`include/config/codes.toml` lists {len(found.codes)} codes with meaning, class and source. The class, what may be"
-    yield "done after a code, is inferred for all of them; the meanings are as sure as this:\n"
+    yield f"`include/config/codes.toml` lists {len(found.codes)} codes with meaning, class and source. The class, what"
+    yield "may be done after a code, is inferred for all of them; the meanings are as sure as this:\n"
     counted: Counter[tuple[str, str]] = Counter((entry.certainty, entry.source) for entry in found.codes)
     rows = ([sure, source, str(number)] for (sure, source), number in sorted(counted.items()))
     yield from table(["meaning", "source", "codes"], rows)
-    yield "Two points to settle: DOKU's own interfaces show two characters in one place and four in another (both are read"
-    yield "here, `05` is `0005`), and `0001` means *refer to issuer* in one list and *failed* in another.\n"
+    yield "Two points to settle: DOKU's own interfaces show two characters in one place and four in another (both are"
+    yield "read here, `05` is `0005`), and `0001` means *refer to issuer* in one list and *failed* in another.\n"
 
 
 def _own(checks: Checks, known: Mapping[str, Setting]) -> Iterator[str]:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.tools.docs import dags_page, ledger_page, onboarding_page
+from tests.tools.docs import architecture_page, dags_page, ledger_page, onboarding_page
 
 PROJECT: Final = Path(__file__).resolve().parents[3]
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/DAGS.md": dags_page.render,
+    "docs/architecture.md": architecture_page.render,
     "docs/ledger.md": ledger_page.render,
     "docs/onboarding.md": onboarding_page.render,
 }
