@@ -120,7 +120,7 @@ class Artefacts:
         """The kept files of a folder, relative to the store, sorted; empty where there is no such folder."""
         try:
             found = [f"{folder}/{path.name}" for path in (self._base / folder).iterdir()]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # which of the two, is each store's own affair
             return []
         return sorted(found)
 
