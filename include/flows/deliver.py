@@ -11,7 +11,7 @@ A try that finds traces of an earlier one looks at the server before it does any
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -173,6 +173,7 @@ def _rename(server: SftpServer, temporary: str, final: str) -> None:
 
 def _take_over(context: FlowContext, batch: Batch, mine: str, run_id: int) -> bool:
     """Make this try the one that may rename. An older try that is still at it will find that it may not."""
+    context.step("deliver: before the intent")
     note = Note(context.clock(), _ACTOR, run_id, {"try": mine, "digest": batch.envelope_digest})
     with context.ledger.write() as connection:
         return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _TAKEABLE, delivery_try=mine)
@@ -180,6 +181,7 @@ def _take_over(context: FlowContext, batch: Batch, mine: str, run_id: int) -> bo
 
 def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: int, details: dict[str, object]) -> None:
     """The last thing before the file may become visible. Only one try ever gets here at a time."""
+    context.step("deliver: before the manifest is kept")
     manifest = keep_batch_manifest(context, batch)
     context.step("deliver: manifest kept")
     traced = {"try": mine, "manifest": manifest.artefact, "manifest_sha256": manifest.digest, **details}
@@ -295,9 +297,18 @@ def _write_and_prove(context: FlowContext, server: SftpServer, batch: Batch, tem
 
 
 def _write(context: FlowContext, server: SftpServer, batch: Batch, path: str) -> None:
-    size = server.write(path, context.artefacts.read_proved(batch.artefact or "", batch.envelope_digest or ""))
+    chunks = context.artefacts.read_proved(batch.artefact or "", batch.envelope_digest or "")
+    context.step("deliver: before the first byte")
+    size = server.write(path, _stepping(context, chunks))
+    context.step("deliver: written")
     if size != batch.envelope_size:
         raise RemoteError(f"{path} has {size} bytes at the server, {batch.envelope_size} were sent.")
+
+
+def _stepping(context: FlowContext, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        context.step("deliver: a part is written")
 
 
 def _remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch) -> None:
@@ -307,11 +318,14 @@ def _remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch) ->
     pattern = _temporary_name(settings.temporary_name, batch, "*")
     for listed in server.list(folder):
         if fnmatch(listed.name, pattern):
+            context.step("deliver: before a leftover is removed")
             with suppress(RemoteRefused):
                 server.remove(_join(folder, listed.name))
+            context.step("deliver: leftover removed")
 
 
 def _delivered(context: FlowContext, batch: Batch, run_id: int, found: Look) -> Delivery:
+    context.step("deliver: before it is recorded")
     now = context.clock()
     note = Note(now, _ACTOR, run_id, {"proof": found.there, "digest": found.digest})
     with context.ledger.write() as connection:
@@ -322,11 +336,13 @@ def _delivered(context: FlowContext, batch: Batch, run_id: int, found: Look) -> 
 
 
 def _unknown(context: FlowContext, batch: Batch, run_id: int, why: str) -> Delivery:
+    context.step("deliver: before unknown is recorded")
     with context.ledger.write() as connection:
         renaming = tables.batch.c.state == BatchState.RENAMING
         note = Note(context.clock(), _ACTOR, run_id, {"why": why})
         enter(connection, batch.batch_id, BatchState.UNKNOWN, note, renaming)
         current = find_batch(connection, batch.batch_id)
+    context.step("deliver: unknown recorded")
     if current.state in _GONE:  # another try saw it arrive meanwhile
         return _ended(current)
     raise DeliveryUnknown(
