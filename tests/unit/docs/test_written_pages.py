@@ -8,10 +8,17 @@ import re
 import shlex
 
 import pytest
+from airflow.sdk import Connection
 
 from include import cli
+from include.doku.sftp import SftpSettings
 from include.domain import errors
+from include.domain.connection import ConnectionSettings
+from include.ledger.tables import metadata
+from include.schemas.layout_sources import HEADER_SOURCES, LINE_SOURCES
+from plugins.flow_context import connection_settings
 from tests.tools.docs.pages import PROJECT
+from tests.tools.docs.settings import settings
 
 DOCS = PROJECT / "docs"
 RUNBOOKS = DOCS / "runbooks"
@@ -116,6 +123,39 @@ def test_every_error_has_a_runbook():
     ]
     assert [name for name in named if f"`{name}`" not in index] == []
     assert {path.name for path in RUNBOOKS.glob("*.md")} - {"README.md"} == set(re.findall(r"\]\(([\w-]+\.md)", index))
+
+
+@pytest.mark.parametrize("name", _names(PAGES))
+def test_settings_and_columns_exist(name):
+    rooms = {setting.key.partition(".")[0] for setting in settings() if "." in setting.key}
+    known = {setting.key.replace("[]", "") for setting in settings()}
+    known |= {f"{table.name}.{column.name}" for table in metadata.tables.values() for column in table.columns}
+    known |= {key.rpartition(".")[0] for key in known}  # whole tables
+    spans = set(re.findall(r"`([a-z_]+\.[a-z_.]+)(?: = [^`]*)?`", _FENCE.sub("", _text(name))))
+    sources = set(LINE_SOURCES["batch"]) | set(LINE_SOURCES["report"])
+    sources |= set(HEADER_SOURCES["batch"]) | set(HEADER_SOURCES["report"])
+    files = (".toml", ".txt", ".yaml", ".py", ".key", ".bin", ".sql", ".md")
+    named = {span for span in spans if span.partition(".")[0] in rooms and not span.endswith(files)}
+    assert named - known - sources - {"billing.sqlite"} == set()
+
+
+def test_the_connections_of_the_page_mean_the_same_to_airflow_and_to_the_command_line():
+    blocks = re.findall(r"```sh\n(AIRFLOW_CONN.*?)```", _text("docs/deployment.md"), re.DOTALL)
+    examples = [word.partition("=") for block in blocks for word in shlex.split(block)]
+    assert len(examples) >= 4
+    for variable, _, value in examples:
+        conn_id = variable.removeprefix("AIRFLOW_CONN_").lower()
+        make = Connection.from_json if value.startswith("{") else Connection.from_uri
+        ours, theirs = (
+            ConnectionSettings.from_env_value(conn_id, value),
+            connection_settings(make(value, conn_id=conn_id)),
+        )
+        for name in ("conn_type", "host", "port", "login", "password", "schema", "extra"):
+            assert (getattr(ours, name) or None) == (getattr(theirs, name) or None), f"{variable}: {name}"
+        if ours.conn_type == "sftp":
+            assert SftpSettings.from_connection(ours).host_keys
+        else:
+            assert ours.sqlalchemy_url_parts()
 
 
 def test_every_decision_is_listed():
