@@ -34,7 +34,6 @@ def test_a_dag_runs_and_nothing_is_left(tmp_path: Path):
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "two_steps.py").write_text(textwrap.dedent(_DAG))
-    (dags / "broken.py").write_text("from airflow.sdk import dag\nimport no_such_module\n")
     said: list[str] = []
 
     with AirflowStack(
@@ -48,7 +47,7 @@ def test_a_dag_runs_and_nothing_is_left(tmp_path: Path):
         assert client.xcoms("two_steps", run_id, "second")["return_value"] == 42
         assert "hello from the first step" in client.log("two_steps", run_id, "first")
         assert {one["task_id"] for one in client.task_instances("two_steps", run_id)} == {"first", "second"}
-        assert any("no_such_module" in error for error in client.import_errors())
+        assert client.import_errors() == []
         started = stack.processes()
         assert recorded(stack.root) == started
         family = [child for one in started for child in psutil.Process(one.pid).children(recursive=True)]

@@ -99,7 +99,10 @@ def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path):
         from pathlib import Path
         from tests.services.processes import start
         log = Path({str(tmp_path / "log")!r})
-        started = start("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"], log=log)
+        sleep = "import time; print('asleep', flush=True); time.sleep(600)"
+        started = start("sleeper", [sys.executable, "-c", sleep], log=log)
+        while "asleep" not in log.read_text():
+            time.sleep(0.05)
         print(started.pid, flush=True)
         time.sleep(600)
     """)
@@ -108,5 +111,5 @@ def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path):
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    _, alive = psutil.wait_procs([sleeper], timeout=10)
+    _, alive = psutil.wait_procs([sleeper], timeout=30)
     assert all(one.status() == psutil.STATUS_ZOMBIE for one in alive)

@@ -47,13 +47,14 @@ class AirflowClient:
         """Wait until Airflow has read these DAGs.
 
         Raises:
-            TimeoutError: It has not; the message has the import errors.
+            TimeoutError: It has not in `timeout` seconds, or a DAG file cannot be imported; the message says why.
         """
         deadline = time.monotonic() + timeout
         while missing := set(dag_ids) - set(self.dag_ids()):
-            if time.monotonic() > deadline:
-                errors = "\n".join(self.import_errors()) or "no import error"
-                raise TimeoutError(f"Airflow did not read {', '.join(sorted(missing))} in {timeout:.0f} s: {errors}")
+            errors = self.import_errors()
+            if errors or time.monotonic() > deadline:
+                why = "\n".join(errors) or f"not within {timeout:.0f} s"
+                raise TimeoutError(f"Airflow did not read {', '.join(sorted(missing))}: {why}")
             time.sleep(0.5)
 
     def unpause(self, dag_id: str) -> None:
