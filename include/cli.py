@@ -95,8 +95,12 @@ def _add_deciding(commands: Commands) -> None:
     cancel = _decision(commands, "cancel", "close a charge: no attempt is made any more")
     for parser in (release, cancel):
         parser.add_argument("charge_id")
-    withdraw = _decision(commands, "withdraw", "withdraw a batch that has not left")
-    withdraw.add_argument("file_name", help="TKN....TXT")
+    for name, words in (
+        ("withdraw", "withdraw a batch that has not left"),
+        ("arrived", "DOKU has a file whose delivery is unknown: it is delivered"),
+        ("never-arrived", "DOKU never got a file whose delivery is unknown: its attempts are withdrawn"),
+    ):
+        _decision(commands, name, words).add_argument("file_name", help="TKN....TXT")
     for name, words in (
         ("approve", "let a run go on that a brake stopped"),
         ("refuse", "refuse it: its batches are withdrawn"),
@@ -116,7 +120,7 @@ def _decision(commands: Commands, name: str, words: str) -> argparse.ArgumentPar
     parser = _of_profile(commands, name, words, _decide)
     parser.add_argument("--by", required=True, help="your name; it is kept with the decision")
     parser.add_argument("--why", required=True, help="the reason in words; kept too")
-    parser.set_defaults(decision=name)
+    parser.set_defaults(decision=name.replace("-", "_"))
     return parser
 
 

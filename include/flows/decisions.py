@@ -1,14 +1,17 @@
 """What people decide: holds, releases from quarantine, cancellations, withdrawals. Each carries who, when and why."""
 
 from include.domain.errors import NotAllowed
-from include.domain.states import BEFORE_LEAVING
+from include.domain.states import BEFORE_LEAVING, BatchState
 from include.flows.approve import ANONYMOUS
 from include.flows.context import FlowContext
+from include.flows.deliver import There, look
+from include.flows.tell_merchant import tell_withdrawal
 from include.flows.withdraw import withdraw_batch
-from include.ledger.batches import find_batch_named
+from include.ledger import tables
+from include.ledger.batches import Batch, find_batch, find_batch_named, withdraw_attempts
 from include.ledger.claims import lock_claims
 from include.ledger.closures import close_charge, last_listing, live_attempt
-from include.ledger.events import Note
+from include.ledger.events import Note, enter
 from include.ledger.holds import SCOPES, lift_hold, place_hold
 from include.ledger.quarantine import release_matter
 
@@ -110,6 +113,57 @@ def withdraw(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
     return (
         f"{file_name} is withdrawn: nothing of it became visible at DOKU, and its charges go into the next run's batch."
     )
+
+
+def arrived(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
+    """DOKU says that they have a file whose delivery was unknown: it is delivered."""
+    _refuse_nobody(by, why)
+    batch = _unknown_batch(context, file_name)
+    now = context.clock()
+    with context.ledger.write() as connection:
+        unknown = tables.batch.c.state == BatchState.UNKNOWN
+        note = Note(now, by, None, {"why": why, "proof": "DOKU's answer"})
+        enter(connection, batch.batch_id, BatchState.DELIVERED, note, unknown, delivered_at=now)
+    return f"{file_name} is delivered, on {by}'s word. Its report settles the attempts."
+
+
+def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
+    """DOKU says that they never got a file whose delivery was unknown: its attempts are withdrawn.
+
+    Refused when the server shows the file or a report on it, whatever anybody says.
+    """
+    _refuse_nobody(by, why)
+    batch = _unknown_batch(context, file_name)
+    with context.remote() as server:
+        there = look(context, server, batch).there
+    if there is not There.ABSENT:
+        raise NotAllowed(
+            f"The server shows {file_name} ({there}): it did arrive. Clear its delivery task to record that."
+        )
+    now = context.clock()
+    with context.ledger.write() as connection:
+        unknown = tables.batch.c.state == BatchState.UNKNOWN
+        note = Note(now, by, None, {"why": why, "proof": "DOKU's answer, and the server shows nothing of it"})
+        if enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, unknown):
+            withdraw_attempts(
+                connection, batch.batch_id, f"DOKU never got the file, says {by}: {why}", now, by="person"
+            )
+        current = find_batch(connection, batch.batch_id)
+    if current.state is not BatchState.WITHDRAWN:
+        raise NotAllowed(f"{file_name} became {current.state} meanwhile; nothing was changed.")
+    tell_withdrawal(context, current)
+    return f"{file_name} is withdrawn, on {by}'s word: its charges go into the next run's batch, under new invoice numbers."
+
+
+def _unknown_batch(context: FlowContext, file_name: str) -> Batch:
+    with context.ledger.read() as connection:
+        batch = find_batch_named(connection, context.profile.name, file_name)
+    if batch.state is not BatchState.UNKNOWN:
+        raise NotAllowed(
+            f"{file_name} is {batch.state}, not unknown. A word about it is only asked for once its delivery task has "
+            "looked at the server and could not say."
+        )
+    return batch
 
 
 def _refuse_nobody(by: str, why: str) -> None:

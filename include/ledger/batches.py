@@ -160,13 +160,18 @@ def line_frames(ledger: Ledger, batch_id: int, rows: int = 50_000) -> Iterator[p
         last, lines = int(found[-1].line_no), lines + len(found)
 
 
-def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: datetime) -> None:
-    """Give every attempt of a batch the outcome `withdrawn`: it provably never reached DOKU, its charges are free."""
+def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: datetime, by: str = "delivery") -> None:
+    """Give every attempt of a batch the outcome `withdrawn`: it provably never reached DOKU, its charges are free.
+
+    Args:
+        proof: What shows it, in words.
+        by: The witness: the delivery itself, or a person.
+    """
     rows = select(
         attempt.c.invoice_number,
         literal(OutcomeStatus.WITHDRAWN.value),
         literal(at, type_=outcome.c.decided_at.type),
-        literal("delivery"),
+        literal(by),
         literal(proof),
     ).where(attempt.c.batch_id == batch_id)
     columns = ["invoice_number", "status", "decided_at", "witness", "proof"]
