@@ -152,7 +152,7 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
     if current.state is not BatchState.WITHDRAWN:
         raise NotAllowed(f"{file_name} became {current.state} meanwhile; nothing was changed.")
     tell_withdrawal(context, current)
-    return f"{file_name} is withdrawn, on {by}'s word: its charges go into the next run's batch, under new invoice numbers."
+    return f"{file_name} is withdrawn, on {by}'s word: the next run sends its charges under new invoice numbers."
 
 
 def _unknown_batch(context: FlowContext, file_name: str) -> Batch:
