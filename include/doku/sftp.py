@@ -123,13 +123,24 @@ class SftpServer:
                 return None
 
     def write(self, path: str, chunks: Iterable[bytes]) -> int:
-        """Write a new file, refusing an existing one, and return how many bytes the server says it has."""
-        with _named(f"writing {path} at {self.name}"):
-            with self._session.open(path, "wbx") as file:
-                file.set_pipelined(True)
-                for chunk in chunks:
-                    file.write(chunk)
-            return self._session.stat(path).st_size or 0
+        """Write a new file, refusing an existing one, and return how many bytes the server says it has.
+
+        Raises:
+            RemoteRefused: The server did not let the file be opened: nothing was written.
+            RemoteError: Anything after that: some of it, or all of it, may be there, or was there and was taken away.
+        """
+        doing = f"writing {path} at {self.name}"
+        with _named(doing):
+            file = self._session.open(path, "wbx")
+        try:
+            with _named(doing):
+                with file:
+                    file.set_pipelined(True)
+                    for chunk in chunks:
+                        file.write(chunk)
+                return self._session.stat(path).st_size or 0
+        except RemoteRefused as refusal:
+            raise RemoteError(f"{refusal.message} It was open for writing by then.") from None
 
     def read(self, path: str, size: int | None = None) -> Iterator[bytes]:
         """The bytes of a file, prefetched; `size` spares a question where it is known."""
@@ -153,7 +164,7 @@ class SftpServer:
             RemoteRefused: The server answered no: nothing was renamed.
             RemoteError: No answer came: nobody knows.
         """
-        with _named(f"renaming {old} to {new} at {self.name}"):
+        with _named(f"renaming {old} to {new} at {self.name}", advise=False):
             self._session.rename(old, new)
 
     def remove(self, path: str) -> None:
@@ -275,31 +286,37 @@ def _key_text(conn_id: str, path: str | None) -> str | None:
 
 
 @contextmanager
-def _named(doing: str) -> Iterator[None]:
-    """Tell apart "the server said no" and "no answer came"."""
+def _named(doing: str, *, advise: bool = True) -> Iterator[None]:
+    """Tell apart "the server said no" and "no answer came"; `advise`: and say what is safe to do now."""
     try:
         yield
     except FileNotFoundError:
-        raise RemoteRefused(
-            f"The server knows no such file or folder while {doing}. Check the profile's folders."
+        raise _refused(
+            f"The server knows no such file or folder while {doing}.", "Check the profile's folders,", advise
         ) from None
     except PermissionError:
-        raise RemoteRefused(
-            f"The server refused {doing}: permission denied. Ask DOKU for the rights of this user."
+        raise _refused(
+            f"The server refused {doing}: permission denied.", "Ask DOKU for the rights of this user,", advise
         ) from None
     except (OSError, TimeoutError, EOFError, ConnectionError, paramiko.SSHException) as caught:
-        if (
-            isinstance(caught, OSError)
-            and not isinstance(caught, (TimeoutError, ConnectionError))
-            and _is_answer(caught)
-        ):
-            raise RemoteRefused(f"The server refused {doing} ({_short(caught)}).") from None
-        raise RemoteError(f"The connection broke while {doing} ({_short(caught)}).") from None
+        if _is_answer(caught):
+            raise _refused(f"The server refused {doing} ({_short(caught)}).", "Ask DOKU why,", advise) from None
+        advice = " The task may be run again: it looks at the server first." if advise else ""
+        raise RemoteError(f"The connection broke while {doing} ({_short(caught)}).{advice}") from None
 
 
-def _is_answer(caught: OSError) -> bool:
-    """SFTP status answers come as plain OSErrors without an errno; broken sockets have one."""
-    return caught.errno is None
+def _refused(fact: str, ask: str, advise: bool) -> RemoteRefused:
+    return RemoteRefused(f"{fact} {ask} then clear the task." if advise else fact)
+
+
+def _is_answer(caught: BaseException) -> bool:
+    """SFTP status answers come as plain OSErrors without an errno; broken sockets have one.
+
+    Except paramiko's own "Socket is closed": it stands for a connection that was gone before anything was asked.
+    """
+    if not isinstance(caught, OSError) or isinstance(caught, (TimeoutError, ConnectionError)):
+        return False
+    return caught.errno is None and "closed" not in str(caught)
 
 
 def _short(caught: BaseException) -> str:

@@ -4,6 +4,7 @@ A message is one sentence of fact followed by one of advice. It never carries a 
 password (promise 10), so it may be shown in a task log, a page or an alert as it is.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -69,6 +70,14 @@ class FileRefused(DokuError):
 
 class ReportRefused(DokuError):
     """A run met reports that could not be taken in; the rest of the run was done."""
+
+    @classmethod
+    def because(cls, reasons: Iterable[str]) -> "ReportRefused":
+        """Of one run, for all of its reasons."""
+        return cls(
+            f"{' '.join(f'Refused: {reason}.' for reason in reasons)} Everything else of this run was done. "
+            "Ask DOKU for the report again; a file with other content is taken in by the next run."
+        )
 
 
 class BillingError(DokuError):

@@ -48,6 +48,7 @@ from include.ledger.holds import holds_on_batch
 _GONE: Final = (BatchState.DELIVERED, BatchState.RECONCILED)
 _ACTOR: Final = "deliver"
 _PATIENCE_SECONDS: Final = 5
+_SAFE: Final = "The task may be run again: it looks at the server first."
 _TAKEABLE: Final = tables.batch.c.state.in_([BatchState.SEALED, BatchState.DELIVERING])
 
 
@@ -292,7 +293,7 @@ def _write_and_prove(context: FlowContext, server: SftpServer, batch: Batch, tem
         digest, _ = server.digest(temporary)
         if digest != batch.envelope_digest:
             raise RemoteError(
-                f"{temporary} reads back as {digest}, not as {batch.envelope_digest}. It was not renamed."
+                f"{temporary} reads back as {digest}, not as {batch.envelope_digest}. It was not renamed. {_SAFE}"
             )
 
 
@@ -302,7 +303,7 @@ def _write(context: FlowContext, server: SftpServer, batch: Batch, path: str) ->
     size = server.write(path, _stepping(context, chunks))
     context.step("deliver: written")
     if size != batch.envelope_size:
-        raise RemoteError(f"{path} has {size} bytes at the server, {batch.envelope_size} were sent.")
+        raise RemoteError(f"{path} has {size} bytes at the server, {batch.envelope_size} were sent. {_SAFE}")
 
 
 def _stepping(context: FlowContext, chunks: Iterable[bytes]) -> Iterator[bytes]:

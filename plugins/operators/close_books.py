@@ -34,8 +34,5 @@ class CloseBooksOperator(FlowOperator):
             self.log.info("%s", line)
         refused = dict(self.ingested or {}).get("refused") or []
         if refused:
-            raise ReportRefused(
-                f"{' '.join(f'Refused: {reason}.' for reason in refused)} Everything else of this run was done. "
-                "Ask DOKU for the report again; a file with other content is taken in by the next run."
-            )
+            raise ReportRefused.because(refused)
         return {"run_id": run.run_id, "lines": len(books)}

@@ -1,0 +1,80 @@
+"""What an SFTP session's errors mean for money: the server said no, or nobody knows."""
+
+import io
+
+import pytest
+
+from include.doku.sftp import SftpServer
+from include.domain.errors import RemoteError, RemoteRefused
+
+CLOSED = OSError("Socket is closed")  # paramiko's words for a connection that is gone
+FAILURE = OSError("Failure")  # an SFTP status answer
+
+
+class _File(io.BytesIO):
+    def __init__(self, fails):
+        super().__init__()
+        self._fails = fails
+
+    def set_pipelined(self, _on):
+        pass
+
+    def write(self, data):
+        if self._fails:
+            raise self._fails
+        return super().write(data)
+
+
+class _Session:
+    """A paramiko session of which each method fails as told."""
+
+    def __init__(self, **fails):
+        self._fails = fails
+
+    def open(self, *_):
+        self._fail("open")
+        return _File(self._fails.get("write"))
+
+    def stat(self, _):
+        self._fail("stat")
+
+    def rename(self, *_):
+        self._fail("rename")
+
+    def _fail(self, name):
+        if name in self._fails:
+            raise self._fails[name]
+
+
+def _server(**fails):
+    return SftpServer(_Session(**fails), "server")
+
+
+@pytest.mark.parametrize("answer", [PermissionError("denied"), FileNotFoundError("no such file"), FAILURE])
+def test_only_a_file_that_could_not_be_opened_was_surely_not_written(answer):
+    with pytest.raises(RemoteRefused):
+        _server(open=answer).write("/inbound/A", [b"x"])
+
+
+@pytest.mark.parametrize("answer", [PermissionError("denied"), FAILURE])
+def test_a_write_that_is_refused_in_the_middle_leaves_something_behind(answer):
+    with pytest.raises(RemoteError, match="open for writing by then"):
+        _server(write=answer).write("/inbound/A", [b"x"])
+
+
+def test_a_file_that_was_written_and_is_gone_was_taken_not_refused():
+    with pytest.raises(RemoteError, match="open for writing by then"):
+        _server(stat=FileNotFoundError("no such file")).write("/inbound/A", [b"x"])
+
+
+@pytest.mark.parametrize("lost", [CLOSED, TimeoutError(), EOFError(), ConnectionResetError(104, "reset")])
+def test_a_connection_that_is_gone_has_not_answered(lost):
+    with pytest.raises(RemoteError):
+        _server(rename=lost).rename("/inbound/a", "/inbound/B")
+    with pytest.raises(RemoteError, match="looks at the server first"):
+        _server(stat=lost).stat("/inbound/A")
+
+
+def test_a_refusal_says_what_to_do():
+    with pytest.raises(RemoteRefused, match="Ask DOKU why, then clear the task"):
+        _server(stat=FAILURE).stat("/inbound/A")
