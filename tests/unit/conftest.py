@@ -1,4 +1,4 @@
-"""Ledgers for unit tests: SQLite always, PostgreSQL where its binaries are; each at head and empty, made by copying."""
+"""Ledgers for unit tests: SQLite always, PostgreSQL where its binaries are; each at head and empty."""
 
 import itertools
 import os
@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
+import sqlalchemy as sa
 
 from include.domain.connection import ConnectionSettings
-from include.ledger import schema
+from include.ledger import schema, tables
 from include.ledger.store import ledger_engine
 from tests.doku_simulator.keys import KeyRing
 from tests.flows_harness import MORNING, Merchant
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.processes import ServiceUnavailable
 
-_TEMPLATE = "ledger_template"
+LEDGER = "ledger"
 _numbers = itertools.count(1)
 
 
@@ -27,12 +26,6 @@ def _upgraded(settings: ConnectionSettings) -> None:
     engine = ledger_engine(settings)
     schema.upgrade(engine, "sandbox", MORNING)
     engine.dispose()
-
-
-def _copy(server: PostgresServer, name: str) -> None:
-    address = {"host": server.host, "port": server.port, "user": server.user, "dbname": "postgres"}
-    with psycopg.connect(**address, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (name, _TEMPLATE))))
 
 
 def postgres_settings(server: PostgresServer, database: str) -> ConnectionSettings:
@@ -44,7 +37,7 @@ def postgres_settings(server: PostgresServer, database: str) -> ConnectionSettin
 
 @pytest.fixture(scope="session")
 def ledger_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for ledgers, started once, with an upgraded ledger to copy."""
+    """A PostgreSQL server for ledgers, started once, with a ledger at head."""
     try:
         service = postgres_server()
         server = service.__enter__()
@@ -53,7 +46,7 @@ def ledger_server() -> Iterator[PostgresServer]:
             pytest.fail(f"CI must have every server: {reason}")
         pytest.skip(str(reason))
     try:
-        _upgraded(postgres_settings(server, server.create_database(_TEMPLATE)))
+        _upgraded(postgres_settings(server, server.create_database(LEDGER)))
         yield server
     finally:
         service.__exit__(None, None, None)
@@ -85,21 +78,28 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[C
         server.drop_database(name)
 
 
-@pytest.fixture
-def sqlite_ledger(ledger_file: Path, tmp_path: Path) -> ConnectionSettings:
-    """An empty ledger at head in SQLite."""
-    file = tmp_path / f"ledger_{next(_numbers)}.db"
+def _copied(ledger_file: Path, folder: Path) -> ConnectionSettings:
+    file = folder / f"ledger_{next(_numbers)}.db"
     shutil.copyfile(ledger_file, file)
     return ConnectionSettings("doku_ledger", "sqlite", host=str(file))
 
 
 @pytest.fixture
+def sqlite_ledger(ledger_file: Path, tmp_path: Path) -> ConnectionSettings:
+    """An empty ledger at head in SQLite."""
+    return _copied(ledger_file, tmp_path)
+
+
+@pytest.fixture
 def postgresql_ledger(ledger_server: PostgresServer) -> Iterator[ConnectionSettings]:
-    """An empty ledger at head in PostgreSQL."""
-    name = f"ledger_{next(_numbers)}"
-    _copy(ledger_server, name)
-    yield postgres_settings(ledger_server, name)
-    ledger_server.drop_database(name)
+    """An empty ledger at head in PostgreSQL: always the same database, emptied after each test."""
+    settings = postgres_settings(ledger_server, LEDGER)
+    yield settings
+    engine = ledger_engine(settings)
+    with engine.begin() as connection:
+        filled = [table.name for table in tables.metadata.tables.values() if table is not tables.ledger]
+        connection.execute(sa.text(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE"))
+    engine.dispose()
 
 
 POSTGRESQL = pytest.param("postgresql", marks=[pytest.mark.services, pytest.mark.xdist_group("ledger")])
@@ -120,13 +120,13 @@ def doku_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_merchant(request: pytest.FixtureRequest, tmp_path: Path, doku_keys: Path) -> Iterator[Callable[..., Merchant]]:
-    """Makes merchants on an empty SQLite ledger: `make_merchant(changes={...})`."""
+def make_merchant(ledger_file: Path, tmp_path: Path, doku_keys: Path) -> Iterator[Callable[..., Merchant]]:
+    """Makes merchants on an empty SQLite ledger of their own unless one is given."""
     made: list[Merchant] = []
 
     def make(ledger: ConnectionSettings | None = None, **settings: Any) -> Merchant:
         root = tmp_path / f"merchant_{next(_numbers)}"
-        chosen = ledger or request.getfixturevalue("sqlite_ledger")
+        chosen = ledger or _copied(ledger_file, tmp_path)
         made.append(Merchant(root=root, ledger_settings=chosen, keys=doku_keys, **settings))
         return made[-1]
 

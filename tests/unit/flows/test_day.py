@@ -1,4 +1,4 @@
-"""A whole day by the flows, with the simulated DOKU in the same folder; and the same day again, which changes nothing."""
+"""A whole day by the flows, with the simulated DOKU in the same folder; and again, which changes nothing."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def _a_day(merchant):
 def test_a_day(merchant_on_each):
     merchant = merchant_on_each
     _a_day(merchant)
-    run, (batch_id,) = merchant.submit()
+    _, (batch_id,) = merchant.submit()
     with merchant.doku() as doku:
         doku.process_once()
         merchant.reconcile()

@@ -1,0 +1,156 @@
+"""Migrations: what they make is what the code expects, on both databases; and nothing works on anything else."""
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from include.domain.connection import ConnectionSettings
+from include.domain.errors import ConfigError, LedgerError, LedgerUnreachable
+from include.ledger import schema, tables
+from include.ledger.store import Ledger, errors_named, ledger_engine
+from tests.flows_harness import MORNING
+from tests.unit.conftest import POSTGRESQL
+
+
+@pytest.fixture(params=["sqlite", POSTGRESQL])
+def engine(request, empty_database):
+    """A database without any table."""
+    engine = ledger_engine(empty_database(request.param))
+    yield engine
+    engine.dispose()
+
+
+def test_upgrading_an_empty_database_makes_what_the_code_expects(engine):
+    before, after = schema.upgrade(engine, "sandbox", MORNING)
+    assert (before, after) == (None, schema.head())
+    with engine.connect() as connection:
+        options = {"version_table": schema.VERSION_TABLE, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_every_constraint_of_the_code_is_in_the_database(engine):
+    """Alembic's comparison does not look at check constraints and computed columns, and they hold promises."""
+    schema.upgrade(engine, "sandbox", MORNING)
+    inspector = sa.inspect(engine)
+    for table in tables.metadata.sorted_tables:
+        assert not any(column.constraints for column in table.columns), "Alembic does not see those"
+        expected = {one.name for one in table.constraints if isinstance(one, sa.CheckConstraint)}
+        assert {one["name"] for one in inspector.get_check_constraints(table.name)} == expected, table.name
+        unique = {one.name for one in table.constraints if isinstance(one, sa.UniqueConstraint)}
+        assert {one["name"] for one in inspector.get_unique_constraints(table.name)} == unique, table.name
+        foreign = {tuple(one.column_keys) for one in table.foreign_key_constraints}
+        assert {tuple(one["constrained_columns"]) for one in inspector.get_foreign_keys(table.name)} == foreign
+        assert set(inspector.get_pk_constraint(table.name)["constrained_columns"]) == set(
+            table.primary_key.columns.keys()
+        )
+
+
+def test_the_strength_of_an_outcome_is_the_codes_own(engine):
+    from include.domain.states import STRENGTH
+
+    schema.upgrade(engine, "sandbox", MORNING)
+    definition = sa.inspect(engine).get_columns("outcome")
+    (computed,) = [column["computed"]["sqltext"] for column in definition if column["name"] == "strength"]
+    for status, strength in STRENGTH.items():
+        assert str(status) in computed
+        assert str(strength) in computed
+
+
+def test_there_is_one_head():
+    assert len(ScriptDirectory.from_config(schema.alembic_config()).get_heads()) == 1
+
+
+def test_upgrading_again_changes_nothing(engine):
+    schema.upgrade(engine, "sandbox", MORNING)
+    first = Ledger.open(engine)
+    assert schema.upgrade(engine, "sandbox", MORNING) == (schema.head(), schema.head())
+    assert Ledger.open(engine).ledger_id == first.ledger_id
+
+
+def test_a_ledger_stays_in_its_environment(engine):
+    schema.upgrade(engine, "sandbox", MORNING)
+    with pytest.raises(LedgerError, match="belongs to the sandbox environment"):
+        schema.upgrade(engine, "production", MORNING)
+    ledger = Ledger.open(engine)
+    ledger.refuse_environment("insurance", "sandbox")
+    with pytest.raises(LedgerError, match="Profile insurance is for production"):
+        ledger.refuse_environment("insurance", "production")
+
+
+def test_an_empty_database_is_refused_with_the_command(engine):
+    with pytest.raises(LedgerError, match=r"has no schema yet.*include\.cli ledger upgrade"):
+        Ledger.open(engine)
+
+
+@pytest.mark.parametrize("revision", ["0000", "9999"])
+def test_an_older_and_a_newer_schema_are_refused_with_the_command(engine, revision):
+    schema.upgrade(engine, "sandbox", MORNING)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE {schema.VERSION_TABLE} SET version_num = :one"), {"one": revision})
+    with pytest.raises(LedgerError, match=rf"is at schema {revision}.*include\.cli ledger upgrade"):
+        Ledger.open(engine)
+
+
+def test_a_ledger_that_lost_its_identity_is_refused(engine):
+    schema.upgrade(engine, "sandbox", MORNING)
+    with engine.begin() as connection:
+        connection.execute(tables.ledger.delete())
+    with pytest.raises(LedgerError, match="no identity"):
+        Ledger.open(engine)
+
+
+def test_no_table_of_airflow_is_touched(engine):
+    """Our version table has a name of its own, should somebody put both into one database after all."""
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('airflow')"))
+    schema.upgrade(engine, "sandbox", MORNING)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "airflow"
+
+
+# --- connections and errors ---
+
+
+def test_a_ledger_lives_in_postgresql_or_sqlite():
+    with pytest.raises(LedgerError, match="PostgreSQL or SQLite"):
+        ledger_engine(ConnectionSettings("doku_ledger", "mysql", host="h", schema="s"))
+    with pytest.raises(ConfigError, match="not a database"):
+        ledger_engine(ConnectionSettings("doku_ledger", "http", host="h"))
+    with pytest.raises(ConfigError, match="absolute"):
+        ledger_engine(ConnectionSettings("doku_ledger", "sqlite", host="ledger.db"))
+
+
+def test_a_server_that_does_not_answer_may_be_tried_again():
+    secret = "pa55word"
+    settings = ConnectionSettings(
+        "doku_ledger", "postgres", host="127.0.0.1", port=1, login="u", password=secret, schema="s"
+    )
+    with pytest.raises(LedgerUnreachable) as caught:
+        Ledger.open(ledger_engine(settings))
+    assert caught.value.retryable
+    assert secret not in caught.value.message
+
+
+def test_a_folder_that_is_not_there_is_said_in_words(tmp_path):
+    settings = ConnectionSettings("doku_ledger", "sqlite", host=str(tmp_path / "none" / "ledger.db"))
+    with pytest.raises(LedgerUnreachable, match="does not answer"):
+        Ledger.open(ledger_engine(settings))
+
+
+def test_no_error_carries_a_row(lab):
+    secret = "tok_5ecret_5ecret"
+    statements = (
+        "INSERT INTO layout (digest, name) VALUES (:one, NULL)",
+        "SELECT * FROM no_such_table WHERE one = :one",
+        "INSERT INTO run (kind) VALUES (:one)",
+    )
+    for statement in statements:
+        with pytest.raises(LedgerError) as caught, errors_named(), lab.ledger.engine.begin() as connection:
+            connection.execute(sa.text(statement), {"one": secret})
+        assert secret not in caught.value.message
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__
