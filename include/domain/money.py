@@ -5,6 +5,7 @@ Rupiah has no smaller unit in use, so its exponent here is 0: half a rupiah is a
 """
 
 import re
+from decimal import Decimal
 from typing import Final
 
 CURRENCY_EXPONENT: Final[dict[str, int]] = {"IDR": 0}
@@ -52,6 +53,5 @@ def to_major(amount: int, currency: str) -> str:
 
 def for_people(amount: int, currency: str) -> str:
     """Write an amount for a person: 1500000 IDR -> "Rp 1,500,000"."""
-    exponent = CURRENCY_EXPONENT[currency]
     symbol = "Rp" if currency == "IDR" else currency
-    return f"{symbol} {amount / 10**exponent:,.{exponent}f}" if exponent else f"{symbol} {amount:,}"
+    return f"{symbol} {Decimal(to_major(amount, currency)):,f}"

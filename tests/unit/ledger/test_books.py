@@ -232,7 +232,7 @@ def test_books_that_tie():
             _line("sent", 1, 10),
             _line("held", 1, 10),
             _line("quarantined", 1, 10),
-        ]  # fmt: skip
+        ]
     )
     refuse_unless_batch_ties("f", [_line("sent", 2, 5), _line("paid", 1, 2), _line("awaiting", 1, 3)])
 
