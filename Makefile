@@ -3,10 +3,11 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down lint format docs lock clean
+.PHONY: help demo test sweep fault up down lint format docs lock clean
 
 VENV ?= var/venv
 PROFILE ?= insurance
+SEED ?= 1
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 # Each worker starts its own servers: more than four cost more than they save.
@@ -24,7 +25,13 @@ demo: $(READY)  ## One business day on real Airflow against a DOKU simulator; pr
 	@$(RUN) -m tests.stack demo --profile $(PROFILE)
 
 test: $(READY)  ## The whole test suite (ARGS="-k envelope" for a part of it)
-	$(RUN) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) $(ARGS)
+
+sweep: $(READY)  ## All kills, races, faults, mixes and mutated inputs, of which `make test` runs a sample
+	SWEEP=all $(RUN) -m pytest -n $(JOBS) tests/sweeps $(ARGS)
+
+fault: $(READY)  ## Play one random mix of faults again: make fault SEED=7
+	@$(RUN) -m tests.sweeps.mixes --seed $(SEED)
 
 up: $(READY)  ## Start Airflow and the simulator and leave them running; prints where and the login
 	@$(RUN) -m tests.stack up --profile $(PROFILE)

@@ -67,9 +67,12 @@ def submit_dag(profile: Profile) -> DAG:
         seal = RenderAndSealOperator.partial(task_id="render_and_seal", profile=profile.name).expand(
             batch_id=claim.output
         )
-        deliver = DeliverOperator.partial(task_id="deliver", profile=profile.name, outlets=[delivered(profile)]).expand(
-            batch_id=claim.output
-        )
+        deliver = DeliverOperator.partial(
+            task_id="deliver",
+            profile=profile.name,
+            outlets=[delivered(profile)],
+            max_active_tis_per_dagrun=4,  # SFTP sessions at a time
+        ).expand(batch_id=claim.output)
         # Also after a failure: the books then name the batches that have not left.
         record = RecordOperator(task_id="record", profile=profile.name, trigger_rule="all_done")
         approve = ApproveOperator(task_id="approve", profile=profile.name)

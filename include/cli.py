@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError, DokuError
-from include.flows.artefacts import ARTEFACTS_VARIABLE
+from include.flows.artefacts import ARTEFACTS_VARIABLE, StoragePath
 from include.flows.context import FlowContext
 from include.schemas.profile import Profile, load_profile, load_profile_named, profile_files
 
@@ -34,9 +34,20 @@ def connection_from_environment(conn_id: str) -> ConnectionSettings:
     return ConnectionSettings.from_env_value(conn_id, text)
 
 
-def main(arguments: Sequence[str] | None = None, look_up: LookUp = connection_from_environment) -> int:
-    """Run one command; the exit code."""
+def main(
+    arguments: Sequence[str] | None = None,
+    look_up: LookUp = connection_from_environment,
+    artefacts: Callable[[str], StoragePath] | None = None,
+) -> int:
+    """Run one command; the exit code.
+
+    Args:
+        arguments: The command line; by default the process's own.
+        look_up: Gives the connection of an id.
+        artefacts: Gives the storage path of `DOKU_ARTEFACTS`; by default fsspec's.
+    """
     options = _parser().parse_args(arguments)
+    options.artefacts = artefacts
     try:
         return int(options.command(options, look_up) or 0)
     except DokuError as caught:
@@ -99,8 +110,9 @@ def _add_deciding(commands: Commands) -> None:
         ("withdraw", "withdraw a batch that has not left"),
         ("arrived", "DOKU has a file whose delivery is unknown: it is delivered"),
         ("never-arrived", "DOKU never got a file whose delivery is unknown: its attempts are withdrawn"),
+        ("reopen", "read a refused report again, once a wrong key, layout or limit of ours is mended"),
     ):
-        _decision(commands, name, words).add_argument("file_name", help="TKN....TXT")
+        _decision(commands, name, words).add_argument("file_name", help="the file's own name")
     for name, words in (
         ("approve", "let a run go on that a brake stopped"),
         ("refuse", "refuse it: its batches are withdrawn"),
@@ -139,7 +151,8 @@ def _context(options: argparse.Namespace, look_up: LookUp) -> AbstractContextMan
     base = os.environ.get(ARTEFACTS_VARIABLE)
     if not base:
         raise ConfigError(ARTEFACTS_VARIABLE, "", "is not set; it names where files are kept, as file:///var/lib/doku")
-    return flow_context(load_profile_named(options.profile), look_up, UPath(base))
+    open_store: Callable[[str], StoragePath] = options.artefacts or UPath
+    return flow_context(load_profile_named(options.profile), look_up, open_store(base))
 
 
 def _ledger_upgrade(options: argparse.Namespace, look_up: LookUp) -> int:

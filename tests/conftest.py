@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 _PROJECT = Path(__file__).resolve().parents[1]
 
@@ -28,9 +30,15 @@ def _isolate_airflow() -> None:
 _isolate_airflow()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that share a real Airflow in one worker: a second one would cost more than it saves."""
-    for item in items:
-        if item.get_closest_marker("airflow"):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+# A real Airflow takes most of a core and half a minute to start: all tests that run one share it, in one worker.
+_ON_A_REAL_AIRFLOW = "tests/airflow/"
+
+
+class _AirflowInOneWorker(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _ON_A_REAL_AIRFLOW if nodeid.startswith(_ON_A_REAL_AIRFLOW) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Hand out tests one by one, but for those on a real Airflow; the largest group goes first."""
+    return _AirflowInOneWorker(config, log)

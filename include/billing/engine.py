@@ -14,18 +14,11 @@ from urllib.parse import quote, unquote
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchTableError, SQLAlchemyError
 
-from include.domain.connection import ConnectionSettings
+from include.domain.connection import CONNECT_SECONDS, ConnectionSettings
 from include.domain.errors import BillingError, BillingUnreachable
 
-CONNECT_SECONDS: Final = 15
 SQLITE_BUSY_SECONDS: Final = 60
-_APPLICATION: Final = "doku-account-billing"
 _CONNECTION_ID: Final = "doku_connection_id"
-
-_POSTGRES_EXTRAS: Final = frozenset(
-    {"sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "options", "target_session_attrs", "channel_binding"}
-)
-"""Keys of an Airflow connection's extra that go to PostgreSQL's driver as they are."""
 
 
 def billing_engine(settings: ConnectionSettings) -> Engine:
@@ -48,17 +41,12 @@ def billing_engine(settings: ConnectionSettings) -> Engine:
     if backend == "sqlite":
         return _sqlite_engine(url, options)
     if backend == "postgresql":
-        return create_engine(url, connect_args=_postgres_arguments(settings.extra), **options)
+        return create_engine(url, connect_args=settings.postgres_arguments(), **options)
     if "charset" not in url.query:
         url = url.update_query_dict({"charset": "utf8mb4"})
     engine = create_engine(url, connect_args=_mysql_arguments(settings.extra), **options)
     event.listen(engine, "connect", _prepare_mysql)
     return engine
-
-
-def _postgres_arguments(extra: Mapping[str, Any]) -> dict[str, Any]:
-    known = {key: value for key, value in extra.items() if key in _POSTGRES_EXTRAS}
-    return {"connect_timeout": CONNECT_SECONDS, "application_name": _APPLICATION, "keepalives_idle": 60, **known}
 
 
 def _mysql_arguments(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,13 @@ _DRIVERS: Final[dict[str, str]] = {
 }
 
 
+CONNECT_SECONDS: Final = 15
+_APPLICATION: Final = "doku-account-billing"
+_POSTGRES_EXTRAS: Final = frozenset(
+    {"sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "options", "target_session_attrs", "channel_binding"}
+)
+
+
 @dataclass(frozen=True)
 class ConnectionSettings:
     """Where something is and how to log in there.
@@ -107,6 +114,11 @@ class ConnectionSettings:
             "database": self.schema,
             "query": query,
         }
+
+    def postgres_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of PostgreSQL's driver: the extra's `ssl...` and `options` keys, and patience of ours."""
+        known = {key: value for key, value in self.extra.items() if key in _POSTGRES_EXTRAS}
+        return {"connect_timeout": CONNECT_SECONDS, "application_name": _APPLICATION, "keepalives_idle": 60, **known}
 
     def _sqlite_path(self) -> str:
         path = self.host or (f"/{self.schema}" if self.schema else "")

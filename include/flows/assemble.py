@@ -12,7 +12,7 @@ from include.doku.sftp import SftpServer, SftpSettings, connect
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError
 from include.flows.artefacts import Artefacts, StoragePath
-from include.flows.context import FlowContext
+from include.flows.context import FlowContext, ReportKey
 from include.ledger.store import Ledger, ledger_engine
 from include.schemas.profile import Profile
 
@@ -41,16 +41,16 @@ def flow_context(
     def remote() -> AbstractContextManager[SftpServer]:
         return connect(SftpSettings.from_connection(look_up(profile.connections.sftp)))
 
-    def report_key() -> str | None:
+    def report_key() -> ReportKey | None:
         conn_id = profile.connections.report_key
         if conn_id is None:
             return None
-        text = look_up(conn_id).extra.get("private_key")
+        connection = look_up(conn_id)
+        text = connection.extra.get("private_key")
         if not text:
-            raise ConfigError(
-                f"connection {conn_id}", "extra.private_key", "missing; put the PEM text of the key there"
-            )
-        return str(text)
+            reason = "missing; put the PEM text of the key there"
+            raise ConfigError(f"connection {conn_id}", "extra.private_key", reason)
+        return ReportKey(str(text), connection.password)
 
     engine = ledger_engine(look_up(profile.connections.ledger))
     try:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from sqlalchemy import Engine
@@ -18,6 +18,14 @@ from include.schemas.layout import Layout, load_layout
 from include.schemas.profile import Profile
 
 
+@dataclass(frozen=True)
+class ReportKey:
+    """The merchant's private key: PEM text, and the password that it is encrypted with, if it is."""
+
+    text: str = field(repr=False)
+    password: str | None = field(default=None, repr=False)
+
+
 def _no_step(name: str) -> None:
     """Outside the crash sweep steps pass unnoticed."""
 
@@ -29,7 +37,7 @@ class FlowContext:
     Attributes:
         billing: The merchant's billing database; opened when first asked for.
         remote: Opens a session at DOKU's SFTP server.
-        report_key: PEM text of the merchant's private key from a connection, or None.
+        report_key: The merchant's private key from a connection, or None.
         clock: The present moment, with a timezone.
         wait: Waits for some seconds.
         step: Told before and after each effect that others can see; the crash sweep kills the process there.
@@ -41,7 +49,7 @@ class FlowContext:
     remote: Callable[[], AbstractContextManager[SftpServer]]
     artefacts: Artefacts
     clock: Callable[[], datetime]
-    report_key: Callable[[], str | None] = lambda: None
+    report_key: Callable[[], ReportKey | None] = lambda: None
     wait: Callable[[float], None] = time.sleep
     step: Callable[[str], None] = _no_step
 
@@ -70,11 +78,10 @@ class FlowContext:
 
     def private_key(self) -> PrivateKey:
         """The merchant's private key for sealed reports. KeyFileError: none is configured, or it cannot be used."""
-        text = self.report_key()
-        if text:
-            return load_private_key(
-                text.encode("ascii", "replace"), f"connection {self.profile.connections.report_key}"
-            )
+        kept = self.report_key()
+        if kept is not None:
+            origin = f"connection {self.profile.connections.report_key}"
+            return load_private_key(kept.text.encode("ascii", "replace"), origin, kept.password)
         if self.profile.report.private_key_file is None:
             raise KeyFileError(
                 f"The report is sealed, but profile {self.profile.name} has no key to open it. "

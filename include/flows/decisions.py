@@ -11,9 +11,10 @@ from include.ledger import tables
 from include.ledger.batches import Batch, find_batch, find_batch_named, withdraw_attempts
 from include.ledger.claims import lock_claims
 from include.ledger.closures import close_charge, last_listing, live_attempt
-from include.ledger.events import Note, enter
+from include.ledger.events import Note, add_decision, enter
 from include.ledger.holds import SCOPES, lift_hold, place_hold
 from include.ledger.quarantine import release_matter
+from include.ledger.reports import reopen_refused
 
 
 def hold(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -> str:
@@ -48,7 +49,10 @@ def lift(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -
             reason=why,
         )
     if not lifted:
-        raise NotAllowed(f"There is no hold on {scope} {subject}. `python -m include.cli holds` lists those there are.")
+        raise NotAllowed(
+            f"There is no hold on {scope} {subject}. "
+            f"`python -m include.cli holds --profile {context.profile.name}` lists those there are."
+        )
     return f"{scope} {subject} is held no longer."
 
 
@@ -66,7 +70,8 @@ def release(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
         )
     if not released:
         raise NotAllowed(
-            f"Charge {charge_id} is not in quarantine. `python -m include.cli quarantine` lists those that are."
+            f"Charge {charge_id} is not in quarantine. "
+            f"`python -m include.cli quarantine --profile {context.profile.name}` lists those that are."
         )
     return f"Charge {charge_id} is released: the next run checks it again and sends it if nothing is wrong with it."
 
@@ -153,6 +158,20 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
         raise NotAllowed(f"{file_name} became {current.state} meanwhile; nothing was changed.")
     tell_withdrawal(context, current)
     return f"{file_name} is withdrawn, on {by}'s word: the next run sends its charges under new invoice numbers."
+
+
+def reopen(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
+    """Read a refused report again, from the kept copy: for a wrong key, layout or limit of ours, once mended."""
+    _refuse_nobody(by, why)
+    with context.ledger.write() as connection:
+        reopened = reopen_refused(connection, context.profile.name, file_name)
+        for report in reopened:
+            details = {"why": why, "content": report.content_digest, "refused_for": report.refused_reason}
+            note = Note(context.clock(), by, None, details)
+            add_decision(connection, context.profile.name, "reopen", file_name, note)
+    if not reopened:
+        raise NotAllowed(f"No report {file_name} of profile {context.profile.name} is refused.")
+    return f"{file_name} is read again by the next run of doku_reconcile__{context.profile.name}."
 
 
 def _unknown_batch(context: FlowContext, file_name: str) -> Batch:

@@ -63,12 +63,14 @@ def _words(context: FlowContext, forgotten: list[tuple[str, int, str]]) -> str:
     if all(ledger == ours for ledger, _, _ in forgotten):
         return (
             f"{said}This ledger was restored from an older state. Nothing was claimed. "
-            f"Run `python -m include.cli recover --profile {context.profile.name}`, which rebuilds them, and try again."
+            f"Run `python -m include.cli recover --profile {context.profile.name} --by NAME --apply`, which rebuilds "
+            "them, and try again."
         )
     return (
         f"{said}Another ledger works on billing source {context.profile.billing_source}. Nothing was claimed. "
         "Point the profile's ledger connection to that ledger; if it is lost for good, "
-        f"`python -m include.cli recover --profile {context.profile.name} --adopt` takes its attempts over."
+        f"`python -m include.cli recover --profile {context.profile.name} --by NAME --adopt --apply` takes "
+        "its attempts over."
     )
 
 

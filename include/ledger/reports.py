@@ -123,6 +123,19 @@ def advance_report(connection: Connection, report_id: int, state: ReportState, *
     connection.execute(update(report_file).where(where).values(state=state, **columns))
 
 
+def reopen_refused(connection: Connection, profile: str, file_name: str) -> list[Report]:
+    """Let refused reports of a name be read again; those that were refused."""
+    where = (
+        report_file.c.profile == profile,
+        report_file.c.file_name == file_name,
+        report_file.c.state == ReportState.REFUSED,
+    )
+    refused = [_report(row) for row in connection.execute(select(report_file).where(*where)).mappings()]
+    for report in refused:
+        advance_report(connection, report.report_id, ReportState.FETCHED, refused_reason=None)
+    return refused
+
+
 def sightings_of(connection: Connection, report_id: int) -> Sequence[Sighting]:
     """Under which names a report's content was listed."""
     sighting = report_sighting.c

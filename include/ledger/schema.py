@@ -33,6 +33,11 @@ def head() -> str:
     return revision
 
 
+def known_revisions() -> set[str]:
+    """The revisions that this code knows."""
+    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+
+
 def upgrade(engine: Engine, environment: str, now: datetime) -> tuple[str | None, str]:
     """Bring the ledger's schema to head, and give a new ledger its id and its environment.
 
@@ -49,6 +54,11 @@ def upgrade(engine: Engine, environment: str, now: datetime) -> tuple[str | None
     """
     with engine.begin() as connection:
         before = _revision(connection.engine, connection)
+        if before is not None and before not in known_revisions():
+            raise LedgerError(
+                f"The ledger is at schema {before}, which is newer than this code ({head()}). Nothing was changed; "
+                "install the newer package again."
+            )
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -68,6 +78,11 @@ def refuse_unless_at_head(engine: Engine) -> None:
     """LedgerError, naming the command to run, when the ledger's schema is not the one that this code needs."""
     with engine.connect() as connection:
         found = _revision(engine, connection)
+    if found is not None and found not in known_revisions():
+        raise LedgerError(
+            f"The ledger is at schema {found}, which is newer than this code ({head()}). "
+            "Install the newer package again; a ledger is never taken back to an older schema."
+        )
     if found != head():
         state = "has no schema yet" if found is None else f"is at schema {found}, this code needs {head()}"
         raise LedgerError(f"The ledger {state}. Run: {UPGRADE_COMMAND}")

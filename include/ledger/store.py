@@ -110,7 +110,7 @@ def ledger_engine(settings: ConnectionSettings) -> Engine:
         raise LedgerError(f"A ledger lives in PostgreSQL or SQLite, not in {url.get_backend_name()}.")
     if url.get_backend_name() == "postgresql":
         # No pool: temporary tables end with their connection.
-        return create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args={"connect_timeout": 15})
+        return create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=settings.postgres_arguments())
     connect_args = {"timeout": SQLITE_BUSY_SECONDS}
     engine = create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=connect_args)
     _prepare_sqlite(engine)
@@ -142,7 +142,7 @@ def errors_named() -> Iterator[None]:
 
 def _named(caught: SQLAlchemyError) -> LedgerError:
     state = _sqlstate(caught)
-    if isinstance(caught, OperationalError) and not state.startswith(("22", "23", "42")):
+    if isinstance(caught, OperationalError) and state != "SQLITE_ERROR" and not state.startswith(("22", "23", "42")):
         return LedgerUnreachable(
             f"The ledger's database does not answer as it should ({state or _first_words(caught)}). "
             "Check that it runs and that the ledger's connection is right; the task may then be tried again."

@@ -44,8 +44,10 @@ class Connections(StrictModel):
 class Schedule(StrictModel):
     """When the DAGs run (cron, in the profile's timezone) and how long a run waits."""
 
-    submit: str | None = Field(default="0 6 * * *", description="None: only by hand")
-    reconcile: str | None = Field(default="*/15 * * * *", description="Also woken by submit, as a hint")
+    submit: str = Field(default="0 6 * * *", description="Empty: only by hand")
+    reconcile: str = Field(
+        default="*/15 * * * *", description="Also woken by submit, as a hint; empty: only so and by hand"
+    )
     report_wait_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 10
     report_poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     report_stable_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 APPROVE = "Approve"
 REFUSE = "Refuse"
+WHY = {"why": Param("", type="string", title="Why", description="Kept with your answer")}
 
 
 class ApproveOperator(HITLOperator):
@@ -31,12 +32,13 @@ class ApproveOperator(HITLOperator):
     template_fields: Collection[str] = ("profile",)
 
     def __init__(self, *, profile: str, **kwargs: Any) -> None:
+        kwargs.pop("params", None)  # the DAG's own: a person is only asked why
         super().__init__(
             subject="A brake stopped this run before delivery",
             body="",
             options=[APPROVE, REFUSE],
             defaults=REFUSE,
-            params={"why": Param("", type="string", title="Why", description="Kept with your answer")},
+            params=WHY,
             response_timeout=timedelta(hours=24),  # replaced by the cut-off when the figures are known
             **kwargs,
         )
@@ -96,6 +98,7 @@ class ApproveOperator(HITLOperator):
             f"This run of profile `{flow.profile.name}` stopped before delivery:\n\n{lines}\n\n"
             f"Nothing was sent. Approve to send exactly this ({found.load.count:,} charges, "
             f"{for_people(found.load.total, currency)}, content {found.load.plaintext_digest[:16]}), or refuse to "
-            f"withdraw its batches. Without an answer by {until:%Y-%m-%d %H:%M} it counts as refused."
+            f"withdraw its batches. Without an answer by {until:%Y-%m-%d %H:%M} ({flow.profile.timezone}) it counts "
+            "as refused."
         )
         self.response_timeout = max(until - flow.clock(), timedelta(seconds=1))
