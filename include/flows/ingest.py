@@ -1,8 +1,10 @@
 """Reconcile, middle: open a report, read it whole, match every line; in whole or not at all (promise 5)."""
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd  # noqa: TID253 - frames flow through here
 
@@ -76,10 +78,14 @@ def ingest_fetched(context: FlowContext) -> list[Ingested]:
 def _stage(
     context: FlowContext, workspace: Workspace, report: Report, layout: Layout, codes: ResponseCodes
 ) -> FileReader:
-    reader = FileReader(layout, report.file_name)
+    reader, found = FileReader(layout, report.file_name), _Sums()
     for frame in reader.frames(_plaintext(context, report)):
+        staged = _staged(check_report_lines(frame), codes, reader.currency)
+        found.add(staged)
         with workspace.stage() as connection:
-            insert_frame(connection, staged_line, _staged(check_report_lines(frame), codes, reader.currency))
+            insert_frame(connection, staged_line, staged)
+    for said in (reader.header, reader.trailer):
+        _refuse_unless_success_ties(report.file_name, said, found)
     return reader
 
 
@@ -105,6 +111,33 @@ def _staged(lines: pd.DataFrame, codes: ResponseCodes, currency: str) -> pd.Data
     if "currency" not in kept:
         kept = kept.assign(currency=currency)
     return kept.assign(response_code=written, status=status)
+
+
+@dataclass
+class _Sums:
+    """Lines and their amounts (smallest units) by what their codes mean: paid, declined or unknown."""
+
+    count: Counter[str] = field(default_factory=Counter)
+    total: Counter[str] = field(default_factory=Counter)
+
+    def add(self, staged: pd.DataFrame) -> None:
+        for status, amounts in staged["amount"].groupby(staged["status"]):
+            self.count[str(status)] += len(amounts)
+            self.total[str(status)] += int(amounts.sum())
+
+
+def _refuse_unless_success_ties(file_name: str, said: Mapping[str, Any], found: _Sums) -> None:
+    """A report's own count (and sum) of successful lines against their codes; unknown ones may count as either.
+
+    It is the only thing that shows an altered code: the envelope has no seal of its own, and a code is in no total.
+    """
+    for name, sums in (("success_count", found.count), ("success_total", found.total)):
+        least, most = sums["paid"], sums["paid"] + sums["unknown"]
+        claimed = said.get(name)
+        if claimed is not None and not least <= claimed <= most:
+            between = str(least) if least == most else f"between {least} and {most}"
+            reason = f"says {name} {claimed}, and by the codes of its lines {between} was successful"
+            raise FileRefused(file_name, None, None, reason)
 
 
 def _match(context: FlowContext, workspace: Workspace, report: Report, layout: Layout, reader: FileReader) -> Ingested:

@@ -81,6 +81,21 @@ def test_each_line_ends_in_one_class(sent_on_each):
     assert told == {"C1": "paid", "C2": "paid", "C3": "unknown", "C4": "paid", "C5": "in_flight"}
 
 
+@pytest.mark.parametrize(("codes", "success"), [(["0000", "0011"], 1), (["0000", "0051"], 2), (["0000", "0004"], 2)])
+def test_a_report_whose_count_of_paid_lines_is_not_that_of_its_codes_is_refused(sent, codes, success):
+    """One wrong bit makes 0011 (approved) of 0051 and 0004 of 0000; an envelope does not show it, the header does."""
+    lines = [_line(sent, f"C{number}", code) for number, code in enumerate(codes, 1)]
+    found = _take_in(sent, *lines, success=success, failed=2 - success)
+    assert "successful" in found.refused_reason
+    assert _outcomes(sent) == {}
+
+
+@pytest.mark.parametrize("success", [1, 2])
+def test_a_line_that_decides_nothing_may_count_as_paid_or_not(sent, success):
+    found = _take_in(sent, _line(sent, "C1"), _line(sent, "C2", "0010"), success=success, failed=2 - success)
+    assert found.refused_reason is None
+
+
 def test_a_break_shows_both_sides(sent):
     _take_in(sent, _line(sent, "C1", "0000"), _line(sent, "C1", "0051"), _line(sent, "C2", amount=1))
     details = {row["kind"]: row["details"] for row in sent.sql("SELECT kind, details FROM recon_break")}
