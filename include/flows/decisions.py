@@ -4,7 +4,7 @@ from include.domain.errors import NotAllowed
 from include.domain.states import BEFORE_LEAVING, BatchState
 from include.flows.approve import ANONYMOUS
 from include.flows.context import FlowContext
-from include.flows.deliver import There, look
+from include.flows.deliver import There, look, remove_leftovers
 from include.flows.tell_merchant import tell_withdrawal
 from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
@@ -140,6 +140,7 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
     _refuse_nobody(by, why)
     batch = _unknown_batch(context, file_name)
     with context.remote() as server:
+        remove_leftovers(context, server, batch)  # first: so that a try that hangs cannot make it appear afterwards
         there = look(context, server, batch).there
     if there is not There.ABSENT:
         raise NotAllowed(

@@ -36,7 +36,7 @@ from include.domain.states import BatchState
 from include.flows.approve import refuse_unless_approved
 from include.flows.context import FlowContext
 from include.flows.look_again import is_stale, look_again
-from include.flows.manifests import keep_batch_manifest
+from include.flows.manifests import keep_batch_manifest, refuse_if_it_left
 from include.flows.seal import render_and_seal
 from include.flows.tell_merchant import tell_claims
 from include.flows.withdraw import withdraw_batch
@@ -132,6 +132,9 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
     if found.there is not There.ABSENT:  # a ledger restored from a backup finds what it forgot
         _promise_to_rename(context, batch, mine, run_id, {"found": found.there})
         return _delivered(context, batch, run_id, found)
+    refuse_if_it_left(context, batch)
+    if context.profile.batch.delivery == "rename":
+        remove_leftovers(context, server, batch)
     if _too_late(context, batch):
         return _withdraw(context, batch, run_id)
     settings = context.profile.batch
@@ -145,7 +148,6 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
     temporary = _join(
         settings.temporary_folder or settings.folder, _temporary_name(settings.temporary_name, batch, mine)
     )
-    _remove_leftovers(context, server, batch)
     try:
         _write_and_prove(context, server, batch, temporary)
         context.step("deliver: temporary file proved")
@@ -312,8 +314,8 @@ def _stepping(context: FlowContext, chunks: Iterable[bytes]) -> Iterator[bytes]:
         context.step("deliver: a part is written")
 
 
-def _remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch) -> None:
-    """Temporary files of tries that broke off."""
+def remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch) -> None:
+    """Temporary files of tries that broke off; without its file a try that only hangs cannot rename any more."""
     settings = context.profile.batch
     folder = settings.temporary_folder or settings.folder
     pattern = _temporary_name(settings.temporary_name, batch, "*")

@@ -8,11 +8,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from include.domain.errors import LedgerForgot
+from include.domain.states import BEFORE_LEAVING
 from include.flows.artefacts import Kept
 from include.flows.context import FlowContext
 from include.ledger.approvals import answer_to, load_of_run
 from include.ledger.batches import Batch
-from include.ledger.chain import head
+from include.ledger.chain import hash_at, head
 from include.ledger.reports import Report
 
 
@@ -57,6 +59,36 @@ def keep_report_manifest(context: FlowContext, report: Report, *, layout: str, c
         "artefact": report.artefact,
     }
     return _keep(context, report.file_name, facts)
+
+
+def refuse_if_it_left(context: FlowContext, batch: Batch) -> None:
+    """A batch that this ledger has not sent may have left all the same, if the ledger was restored from a backup.
+
+    The manifest is kept before the promise to rename and carries the chain's head of that moment.
+
+    Raises:
+        LedgerForgot: A manifest of the batch file saw events that this ledger does not have.
+    """
+    if batch.state not in BEFORE_LEAVING:
+        return
+    for document in manifests_of(context, batch.file_name):
+        seen = document["events"]
+        with context.ledger.read() as connection:
+            known = hash_at(connection, batch.profile, int(seen["seq"]))
+        if document["ledger"] == context.ledger.ledger_id and known != seen["hash"]:
+            raise LedgerForgot(
+                f"{batch.file_name} is {batch.state} in this ledger, but its manifest shows that its delivery had come "
+                "further: the ledger was restored from an older state. Nothing was sent or withdrawn. Run "
+                f"`python -m include.cli recover --profile {batch.profile}`, and try again."
+            )
+
+
+def manifests_of(context: FlowContext, file_name: str) -> list[dict[str, Any]]:
+    """The manifests of a batch file or a report, oldest first."""
+    paths = context.artefacts.names(folder_of(context.profile.name))
+    mine = [path for path in paths if path.rsplit("/", 1)[-1].startswith(f"{file_name}.json.")]
+    documents = [json.loads(b"".join(context.artefacts.read(path))) for path in mine]
+    return sorted(documents, key=lambda one: str(one["written_at"]))
 
 
 def _keep(context: FlowContext, name: str, facts: Mapping[str, Any]) -> Kept:

@@ -4,6 +4,7 @@ from typing import Final
 
 from include.domain.states import BEFORE_LEAVING, BatchState
 from include.flows.context import FlowContext
+from include.flows.manifests import refuse_if_it_left
 from include.flows.tell_merchant import tell_withdrawal
 from include.ledger import tables
 from include.ledger.batches import find_batch, withdraw_attempts
@@ -20,7 +21,12 @@ def withdraw_batch(context: FlowContext, batch_id: int, run_id: int | None, why:
 
     Returns:
         Whether the batch is withdrawn now.
+
+    Raises:
+        LedgerForgot: Its manifest says that it left, after the state that this ledger was restored from.
     """
+    with context.ledger.read() as connection:
+        refuse_if_it_left(context, find_batch(connection, batch_id))
     now = context.clock()
     context.step("withdraw: before it is recorded")
     with context.ledger.write() as connection:

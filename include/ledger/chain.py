@@ -51,6 +51,13 @@ def head(connection: Connection, profile: str) -> tuple[int, str]:
     return (int(found.seq), str(found.hash)) if found else (0, GENESIS)
 
 
+def hash_at(connection: Connection, profile: str, seq: int) -> str | None:
+    """Hash of a profile's event of that number; GENESIS before the first, None when there is no such event."""
+    if seq == 0:
+        return GENESIS
+    return connection.scalar(select(event.c.hash).where(event.c.profile == profile, event.c.seq == seq))
+
+
 def hash_of(row: dict[str, Any]) -> str:
     """SHA-256 (hex) over an event's columns, in a form that does not depend on the database."""
     return hashlib.sha256(json.dumps([_plain(row.get(name)) for name in _HASHED]).encode()).hexdigest()
