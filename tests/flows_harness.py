@@ -275,7 +275,9 @@ class Merchant:
             (folder / "keys" / f"{mine}.pem").write_bytes((self.keys / f"{theirs}.pem").read_bytes())
         shipped = tomllib.loads((SHIPPED_CONFIG / "profiles" / "insurance.toml").read_text(encoding="utf-8"))
         file = folder / f"{name}.toml"
-        file.write_text(dumps(changed({**shipped, "name": name}, changes)), encoding="utf-8")
+        # A few charges of which many are bad: no brake of its own accord.
+        small = changed(shipped, {"name": name, "brakes": {"max_quarantined_share": 1.0}})
+        file.write_text(dumps(changed(small, changes)), encoding="utf-8")
         return file
 
     def context_for(self, profile: Profile, ledger: Ledger | None = None) -> FlowContext:
