@@ -22,19 +22,21 @@ def close_submit_run(context: FlowContext, run: Run) -> list[Line]:
     """
     context.step("close: before the books are kept")
     with context.ledger.write() as connection:
-        current = find_run(connection, run.run_id)
+        current = find_run(connection, run.run_id, for_update=True)
         if current.state is RunState.OPEN:
             raise LedgerError("This run has not claimed anything yet. Run extract_and_claim first.")
         batches = [find_batch(connection, batch_id) for batch_id in batches_of_run(connection, run.run_id)]
         lines = run_lines(connection, run.run_id)
         of_batches = [line for batch in batches for line in batch_lines(connection, batch.batch_id)]
-        keep_lines(connection, run.run_id, [*lines, *of_batches])
+        if current.state is not RunState.CLOSED:  # the books of a closed run stay as they were
+            keep_lines(connection, run.run_id, [*lines, *of_batches])
         kept = [line for line in kept_lines(connection, run.run_id) if line.batch_id == 0]
     context.step("close: books kept")
     refuse_unless_run_ties(kept)
     _refuse_unless_left(batches)
-    with context.ledger.write() as connection:
-        advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
+    if current.state is not RunState.CLOSED:
+        with context.ledger.write() as connection:
+            advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
     context.step("close: committed")
     return kept
 

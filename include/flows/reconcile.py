@@ -11,7 +11,7 @@ from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.events import Note, enter
 from include.ledger.reports import Report, advance_report, reports_in, sightings_of
-from include.ledger.runs import Run, advance_run
+from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.writeback import outcomes_of_report
 
 _ACTOR = "reconcile"
@@ -73,15 +73,18 @@ def close_reconcile_run(context: FlowContext, run: Run) -> list[Line]:
     """
     context.step("close: before the books of batches are kept")
     with context.ledger.write() as connection:
+        current = find_run(connection, run.run_id, for_update=True)
         batches = batches_worked_on(connection, context.profile.name, run.run_id, OPEN_STATES)
         books = {batch.file_name: batch_lines(connection, batch.batch_id) for batch in batches}
         lines = [line for of_batch in books.values() for line in of_batch]
-        keep_lines(connection, run.run_id, lines)
+        if current.state is not RunState.CLOSED:  # the books of a closed run stay as they were
+            keep_lines(connection, run.run_id, lines)
     context.step("close: books of batches kept")
     for file_name, of_batch in books.items():
         refuse_unless_batch_ties(file_name, of_batch)
-    with context.ledger.write() as connection:
-        advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
+    if current.state is not RunState.CLOSED:
+        with context.ledger.write() as connection:
+            advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
     context.step("close: reconcile run closed")
     return lines
 

@@ -101,7 +101,7 @@ def claim(workspace: Workspace, run: Run, plan: BatchPlan, reading: Reading, now
     """
     with workspace.write() as connection:
         lock_claims(connection, plan.billing_source)
-        current = find_run(connection, run.run_id, for_update=connection.dialect.name == "postgresql")
+        current = find_run(connection, run.run_id, for_update=True)
         if current.state is not RunState.OPEN:
             return batches_of_run(connection, run.run_id)
         return _decide(connection, run, plan, reading, now)

@@ -81,6 +81,7 @@ def insert_run(connection: Connection, request: RunRequest, now: datetime) -> Ru
 def find_run(connection: Connection, run_id: int, *, for_update: bool = False) -> Run:
     """The run of that id; optionally locked until the transaction ends. LedgerError when there is none."""
     statement = select(run).where(run.c.run_id == run_id)
+    for_update = for_update and connection.dialect.name == "postgresql"  # SQLite has one writer at a time anyway
     found = connection.execute(statement.with_for_update() if for_update else statement).mappings().one_or_none()
     if found is None:
         raise LedgerError(f"The ledger knows no run {run_id}. Start the run again from its first task.")
