@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -232,12 +232,11 @@ def _verify(options: argparse.Namespace, look_up: LookUp) -> int:
 
 def _plan(options: argparse.Namespace, look_up: LookUp) -> int:
     from include.domain.money import to_major
-    from include.flows.plan import plan_of
+    from include.flows.plan import plans_of
 
     with _context(options, look_up) as context:
         first = options.first or context.today
-        days = ((options.last or first) - first).days
-        plans = [plan_of(context, first + timedelta(days=day)) for day in range(days + 1)]
+        plans = plans_of(context, first, options.last or first)
     if options.json:
         print(
             json.dumps(

@@ -22,6 +22,7 @@ def ledger_run(flow: "FlowContext", kind: RunKind, context: Any) -> "Run":
 
     dag_run, params = context["dag_run"], context["params"]
     business_date = business_date_of(dag_run, params, flow.profile.zone)
+    total, after = _send_past(params, business_date, flow.profile.limits.currencies[0])
     request = RunRequest(
         kind=kind,
         profile=flow.profile.name,
@@ -30,7 +31,8 @@ def ledger_run(flow: "FlowContext", kind: RunKind, context: Any) -> "Run":
         today=flow.today,
         dry_run=bool(params.get("dry_run", False)),
         started_by=getattr(dag_run, "triggering_user_name", None) if _by_hand(dag_run) else None,
-        send_past_total=_send_past_total(params, business_date, flow.profile.limits.currencies[0]),
+        send_past_total=total,
+        send_past_after=after,
     )
     return open_run(flow.ledger, request, flow.clock())
 
@@ -60,12 +62,29 @@ def _by_hand(dag_run: Any) -> bool:
     return str(dag_run.run_type).rsplit(".", 1)[-1].lower() == "manual"
 
 
-def _send_past_total(params: Any, business_date: date, currency: str) -> int | None:
-    """What may go out for a past date: the entry of the parameter `send_past` that names it, in smallest units."""
-    asked = (params.get("send_past") or {}).get(business_date.isoformat())
-    if asked is None:
-        return None
+def _send_past(params: Any, business_date: date, currency: str) -> tuple[int | None, date | None]:
+    """What may go out for a past date, from the parameter `send_past`, a map of date to total in major units.
+
+    Returns:
+        The total named for this date in smallest units, if it is named; and the latest earlier date that is named:
+        charges due by then are that date's, and not counted here.
+
+    Raises:
+        ConfigError: A key is not a date, or the total not an amount.
+    """
+    named = {_date_of(day): total for day, total in (params.get("send_past") or {}).items()}
+    if business_date not in named:
+        return None, None
+    asked = named[business_date]
     try:
-        return to_smallest_unit(str(asked), currency)
+        total = to_smallest_unit(str(asked), currency)
     except ValueError as caught:
         raise ConfigError("parameter send_past", business_date.isoformat(), f"{asked!r}: {caught}") from None
+    return total, max((day for day in named if day < business_date), default=None)
+
+
+def _date_of(day: str) -> date:
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        raise ConfigError("parameter send_past", "", f"{day!r} is not a date; write it as 2026-11-22") from None

@@ -56,10 +56,21 @@ def refuse_far_ahead(context: FlowContext, business_date: date) -> None:
         )
 
 
-def rehearse_day(context: FlowContext, business_date: date) -> list[Line]:
-    """The books that a dry run for a day would have now; nothing is kept. Raises as `extract_and_claim`."""
+def rehearse_day(context: FlowContext, business_date: date, after: date | None = None) -> list[Line]:
+    """The books that a dry run for a day would have now; nothing is kept. Raises as `extract_and_claim`.
+
+    Args:
+        business_date: The day.
+        after: Charges due by this day are left to an earlier date.
+    """
     request = RunRequest(
-        RunKind.SUBMIT, context.profile.name, "rehearsal", business_date, today=business_date, dry_run=True
+        kind=RunKind.SUBMIT,
+        profile=context.profile.name,
+        external_id="rehearsal",
+        business_date=business_date,
+        today=business_date,
+        dry_run=True,
+        send_past_after=after,
     )
     with _staged_day(context, business_date) as (workspace, plan, read):
         return rehearse(workspace, request, plan, read, context.clock())

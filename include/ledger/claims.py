@@ -18,7 +18,7 @@ from include.domain.splitting import Part, split
 from include.domain.states import BatchState, RunState
 from include.ledger.books import Line, keep_read, kept_lines, refuse_unless_run_ties, run_lines
 from include.ledger.events import Note, add_batch_event
-from include.ledger.fates import Terms, decide_fates, hold_the_rest
+from include.ledger.fates import Terms, decide_fates, hold_earlier, hold_the_rest
 from include.ledger.quarantine import note_quarantine
 from include.ledger.runs import Run, RunRequest, advance_run, find_run, insert_run
 from include.ledger.store import Workspace, lock
@@ -131,6 +131,8 @@ def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading,
     if connection.dialect.name == "postgresql":
         connection.execute(text("ANALYZE staged_charge"))
     decide_fates(connection, Terms(plan.billing_source, plan.profile, plan.release_by_person))
+    if run.send_past_after:
+        hold_earlier(connection, run.send_past_after)
     reason = _why_not(connection, run)
     if reason:
         hold_the_rest(connection, reason)
@@ -165,12 +167,11 @@ def _refuse_lost_rows(connection: Connection, reading: Reading) -> None:
 
 def _why_not(connection: Connection, run: Run) -> str | None:
     """Why nothing may go out, if so (promise 8: a past date sends no money by accident)."""
-    if run.dry_run:
-        return "dry_run"
-    if not run.past:
-        return None
-    total = int(connection.scalar(text(f"SELECT coalesce(sum(s.amount), 0) {_CLAIMABLE}")) or 0)
-    return None if total and total == run.send_past_total else "past_date"
+    if run.past:
+        total = int(connection.scalar(text(f"SELECT coalesce(sum(s.amount), 0) {_CLAIMABLE}")) or 0)
+        if not total or total != run.send_past_total:
+            return "past_date"
+    return "dry_run" if run.dry_run else None
 
 
 def _claim_batches(connection: Connection, run: Run, plan: BatchPlan, now: datetime) -> Iterator[int]:

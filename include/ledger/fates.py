@@ -5,10 +5,11 @@ no statement names become first attempts. Everything is set-based: on an ordinar
 """
 
 from dataclasses import dataclass
+from datetime import date
 from textwrap import dedent
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Date, bindparam, text
 
 _INSERT: Final = "INSERT INTO staged_fate (row_no, fate, reason"
 
@@ -117,6 +118,11 @@ _NOT_SENDING: Final = """
     WHERE NOT EXISTS (SELECT 1 FROM staged_fate f WHERE f.row_no = s.row_no)
 """
 
+_EARLIER: Final = """
+    DELETE FROM staged_fate WHERE fate = 'claim'
+       AND row_no IN (SELECT row_no FROM staged_charge WHERE due_date <= :until)
+"""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -149,6 +155,17 @@ def hold_the_rest(connection: Connection, reason: str) -> None:
     """Nothing goes out: what would have become an attempt is held, for that reason."""
     connection.execute(text("DELETE FROM staged_fate WHERE fate = 'claim'"))
     connection.execute(text(dedent(_NOT_SENDING)), {"reason": reason})
+
+
+def hold_earlier(connection: Connection, until: date) -> None:
+    """What would become an attempt and was due by then is held: an earlier date of the same backfill sends it.
+
+    So each charge goes out once, for the first date that lists it, in whichever order the dates run.
+    """
+    statements = (_EARLIER, f"{_NOT_SENDING} AND s.due_date <= :until")
+    for statement, names in zip(statements, ({}, {"reason": "earlier_date"}), strict=True):
+        bound = text(dedent(statement)).bindparams(bindparam("until", value=until, type_=Date))
+        connection.execute(bound, names)
 
 
 def _run(connection: Connection, statement: str, parameters: dict[str, str] | None = None) -> None:

@@ -23,6 +23,7 @@ class Run:
         past: The business date was already over when the run was opened: it sends nothing unless `send_past_total`
             names exactly what would go out.
         send_past_total: Smallest units, or None.
+        send_past_after: The latest earlier date that is named beside it: charges due by then are that date's.
         started_by: Who started it by hand; None for the schedule.
     """
 
@@ -35,6 +36,7 @@ class Run:
     dry_run: bool
     past: bool
     send_past_total: int | None
+    send_past_after: date | None
     started_by: str | None
     state: RunState
 
@@ -50,6 +52,7 @@ class RunRequest:
     today: date
     dry_run: bool = False
     send_past_total: int | None = None
+    send_past_after: date | None = None
     started_by: str | None = None
 
 
@@ -70,6 +73,7 @@ def insert_run(connection: Connection, request: RunRequest, now: datetime) -> Ru
         "dry_run": request.dry_run,
         "past": request.business_date < request.today,
         "send_past_total": request.send_past_total,
+        "send_past_after": request.send_past_after,
         "started_by": request.started_by,
         "state": RunState.OPEN,
     }
@@ -115,6 +119,7 @@ def _run(row: RowMapping) -> Run:
         dry_run=row["dry_run"],
         past=row["past"],
         send_past_total=row["send_past_total"],
+        send_past_after=row["send_past_after"],
         started_by=row["started_by"],
         state=RunState(row["state"]),
     )

@@ -92,6 +92,7 @@ run = Table(
     Column("dry_run", Boolean, nullable=False),
     Column("past", Boolean, nullable=False, comment="The business date was over when the run was opened"),
     Column("send_past_total", BigInteger, comment="The total (smallest units) that may go out for a past date"),
+    Column("send_past_after", Date, comment="Charges due by this day belong to an earlier date that send_past names"),
     Column("started_by", Key(100), comment="Who started it by hand; null: the schedule, so nobody"),
     Column("state", Key(10), nullable=False),
     Column("closed_at", UtcDateTime),

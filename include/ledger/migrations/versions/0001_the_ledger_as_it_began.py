@@ -112,6 +112,12 @@ def upgrade() -> None:
             comment="The total (smallest units) that may go out for a past date",
         ),
         sa.Column(
+            "send_past_after",
+            sa.Date(),
+            nullable=True,
+            comment="Charges due by this day belong to an earlier date that send_past names",
+        ),
+        sa.Column(
             "started_by", Key(100), nullable=True, comment="Who started it by hand; null: the schedule, so nobody"
         ),
         sa.Column("state", Key(10), nullable=False),
