@@ -1,0 +1,143 @@
+"""The days that are played again and again: each takes the flows along other paths."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tests.stack.toml import changed
+from tests.sweeps import acts
+from tests.sweeps.acts import Stage
+
+ORDINARY: Final[Mapping[str, Any]] = {"brakes": {"max_quarantined_share": 0.99}}
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act: what is done, on which day (after the business date), at which local hour."""
+
+    do: Callable[[Stage], None]
+    day: int = 0
+    hour: float = 7.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.do.__name__} on day {self.day}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A day.
+
+    Attributes:
+        title: For the matrix.
+        changes: Laid over the shipped profile.
+        acts: In order.
+        faults: What DOKU's simulator does wrong.
+        charges: How many the billing database holds.
+    """
+
+    name: str
+    title: str
+    acts: tuple[Act, ...]
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[Any, ...] = ()
+    charges: int = 60
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that is laid over the shipped profile. So few charges have a large share of bad ones."""
+        return changed(ORDINARY, self.changes)
+
+
+def merchant_changes(stage: Stage) -> None:
+    """After both were claimed one customer pays elsewhere, and one amount is corrected. Doing it again is nothing."""
+    engine = stage.scene.billing.engine()
+    with engine.begin() as connection:
+        rows = connection.execute(
+            sa.text("SELECT premium_id FROM insurer_premiums WHERE due_date <= :day ORDER BY premium_id"),
+            {"day": stage.scene.business_date.isoformat()},
+        )
+        gone, other = [row.premium_id for row in rows][4:6]
+        connection.execute(
+            sa.text("UPDATE insurer_premiums SET cancelled_on = '2026-11-20' WHERE premium_id = :id"), {"id": gone}
+        )
+        connection.execute(sa.text("UPDATE insurer_premiums SET amount = 123000 WHERE premium_id = :id"), {"id": other})
+    engine.dispose()
+
+
+def _submit(day: int = 0, hour: float = 7.0) -> tuple[Act, ...]:
+    return tuple(Act(do, day, hour) for do in (acts.claim, acts.seal, acts.deliver_all, acts.close))
+
+
+TWO_BATCHES: Final = {"max_rows_per_batch": 20}
+
+SCENARIOS: Final = {
+    one.name: one
+    for one in (
+        Scenario(
+            "day",
+            "An ordinary day: two batches, their reports, deleted once written back",
+            (*_submit(), Act(acts.reconcile)),
+            {"limits": TWO_BATCHES, "report": {"delete_after": True}},
+        ),
+        Scenario(
+            "direct",
+            "A server without rename",
+            (*_submit(), Act(acts.reconcile)),
+            {"batch": {"delivery": "direct"}},
+        ),
+        Scenario(
+            "late",
+            "The cut-off passes before delivery: withdrawn, and claimed anew the next day",
+            (
+                Act(acts.claim), Act(acts.seal), Act(acts.deliver_all, hour=22), Act(acts.close, hour=22),
+                *_submit(day=1), Act(acts.reconcile, day=1),
+            ),
+        ),
+        Scenario(
+            "overdue",
+            "Nobody delivers: the next day's run withdraws the batch and claims its charges anew",
+            (Act(acts.claim), Act(acts.seal), *_submit(day=1), Act(acts.reconcile, day=1)),
+        ),
+        Scenario(
+            "approved",
+            "A brake stops the run until a person approves it",
+            (
+                Act(acts.claim), Act(acts.seal), Act(acts.deliver_all), Act(acts.approve, hour=8),
+                Act(acts.deliver_all, hour=8), Act(acts.close, hour=8), Act(acts.reconcile, hour=9),
+            ),
+            {"limits": TWO_BATCHES, "brakes": {"max_count": 5}},
+        ),
+        Scenario(
+            "refused",
+            "A person refuses the run: withdrawn",
+            (
+                Act(acts.claim), Act(acts.seal), Act(acts.judge), Act(acts.refuse, hour=8),
+                Act(acts.deliver_all, hour=8), Act(acts.close, hour=8), Act(acts.reconcile, hour=9),
+            ),
+            {"limits": TWO_BATCHES, "brakes": {"max_count": 5}},
+        ),
+        Scenario(
+            "changed",
+            "The server refuses the first rename; meanwhile a charge is cancelled and an amount corrected",
+            (
+                *_submit(), Act(merchant_changes, hour=8), Act(acts.seal, hour=8), Act(acts.deliver_all, hour=8),
+                Act(acts.close, hour=8), Act(acts.reconcile, hour=9),
+            ),
+            faults=("rename_refused",),
+        ),
+        Scenario(
+            "odd reports",
+            "A report cut off and repaired later, one twice, one with lines that conflict",
+            (*_submit(), Act(acts.reconcile)),
+            {"limits": TWO_BATCHES},
+            (
+                {"name": "report_truncated", "params": {"repair_after_seconds": 0}},
+                "report_duplicated",
+                "lines_conflicting",
+            ),
+        ),
+    )
+}  # fmt: skip

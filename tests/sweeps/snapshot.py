@@ -1,0 +1,130 @@
+"""What a day left behind, without what may differ between two plays of it: times, ids, tries, endings of kept files."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tests.doku_simulator.simulator import Simulator
+from tests.stack.scene import Scene
+
+_LEDGER: Final[Mapping[str, str]] = {
+    "batch": """
+        SELECT b.profile, b.billing_source, r.external_id, b.merchant, b.business_date, b.sequence, b.execute_date,
+               b.currency, b.file_name, b.layout_digest, b.line_count, b.total_amount, b.withdrawn_count,
+               b.withdrawn_amount, b.state, b.plaintext_digest, b.plaintext_size, b.key_fingerprint,
+               b.claims_written_at IS NULL AS untold, b.withdrawal_written_at IS NULL AS withdrawal_untold,
+               b.delivered_at IS NULL AS undelivered, b.reconciled_at IS NULL AS unreconciled
+        FROM batch b JOIN run r ON r.run_id = b.run_id
+    """,
+    "attempt": """
+        SELECT a.invoice_number, a.charge_id, a.attempt_no, a.previous_invoice_number, a.previous_status, a.profile,
+               b.file_name, a.line_no, a.customer_id, a.billing_number, a.token, a.amount, a.currency, a.due_date,
+               a.execute_date, a.channel, a.description, a.network, a.rule
+        FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
+    """,
+    "outcome": """
+        SELECT o.invoice_number, o.status, o.strength, o.response_code, o.response_message, o.approval_code,
+               o.masked_card, o.bank, o.amount, o.witness, f.file_name, o.report_line_no, o.proof
+        FROM outcome o LEFT JOIN report_file f ON f.report_id = o.report_id
+    """,
+    "report_file": """
+        SELECT profile, file_name, state, layout_digest, line_count, total_amount, refused_reason FROM report_file
+    """,
+    "report_sighting": "SELECT profile, folder, file_name FROM report_sighting",
+    "report_line": """
+        SELECT f.file_name, l.line_no, l.invoice_number, l.amount, l.currency, l.response_code, l.status, l.line_class
+        FROM report_line l JOIN report_file f ON f.report_id = l.report_id
+    """,
+    "recon_break": "SELECT profile, kind, invoice_number, line_no, amount, details, state FROM recon_break",
+    "quarantine": "SELECT billing_source, charge_id, state, profile, reasons, released_by FROM quarantine",
+    "quarantined_charge": """
+        SELECT r.external_id, q.row_no, q.charge_id, q.customer_id, q.amount, q.currency, q.due_date, q.reasons
+        FROM quarantined_charge q JOIN run r ON r.run_id = q.run_id
+    """,
+    "run_charge": """
+        SELECT r.external_id, c.row_no, c.charge_id, c.amount, c.currency, c.fate, c.reason
+        FROM run_charge c JOIN run r ON r.run_id = c.run_id
+    """,
+    "run_balance": """
+        SELECT r.external_id, l.batch_id > 0 AS of_batch, l.currency, l.term, l.detail, l.count, l.amount
+        FROM run_balance l JOIN run r ON r.run_id = l.run_id WHERE r.kind = 'submit'
+    """,
+    "run": """
+        SELECT kind, profile, external_id, business_date, dry_run, past, send_past_total, started_by, state
+        FROM run WHERE kind = 'submit'
+    """,
+    "closed_charge": "SELECT billing_source, charge_id, profile, reason FROM closed_charge",
+    "brake": "SELECT r.external_id, b.kind, b.count, b.total FROM brake b JOIN run r ON r.run_id = b.run_id",
+    "approval": "SELECT r.external_id, p.answer, p.answered_by FROM approval p JOIN run r ON r.run_id = p.run_id",
+    "decisions": "SELECT DISTINCT profile, kind, subject, actor FROM event WHERE kind <> 'batch'",
+}
+
+_TOLD: Final = """
+    SELECT billing_source, profile, charge_id, attempt_no, invoice_number, batch_name, status, response_code,
+           response_message, approval_code, amount, currency, execute_date, next_attempt_on
+    FROM doku_charge_outcomes
+"""
+
+Snapshot = dict[str, list[str]]
+
+
+def snapshot(scene: Scene, doku: Simulator) -> Snapshot:
+    """Every table of the ledger, what the merchant was told, and what lies at DOKU; as sorted texts."""
+    found = {name: _rows(scene.ledger.engine(), query) for name, query in _LEDGER.items()}
+    found["states of batches"] = _states(scene)
+    found["doku_charge_outcomes"] = _rows(scene.billing.engine(), _TOLD)
+    found["charged"] = sorted(f"{one['invoice_number']} {one['charged']}" for one in doku.charged)
+    for folder in ("inbound", "outbound", "archive"):
+        found[f"files in {folder}"] = sorted(path.name for path in (doku.config.remote_root / folder).iterdir())
+    return found
+
+
+def differences(left: Snapshot, right: Snapshot) -> list[str]:
+    """What is only in one of the two, table by table."""
+    found = []
+    for name in left:
+        only_left, only_right = _without(left[name], right[name]), _without(right[name], left[name])
+        found += [f"{name}: missing {row}" for row in only_left] + [f"{name}: added {row}" for row in only_right]
+    return found
+
+
+def _without(rows: Iterable[str], others: Iterable[str]) -> list[str]:
+    left = list(others)
+    found = []
+    for row in rows:
+        if row in left:
+            left.remove(row)
+        else:
+            found.append(row)
+    return found
+
+
+def _rows(engine: sa.Engine, query: str) -> list[str]:
+    with engine.connect() as connection:
+        rows = [str(tuple(map(_plain, row))) for row in connection.execute(sa.text(query))]
+    engine.dispose()
+    return sorted(rows)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return int(value)
+    return f"{value:.2f}" if hasattr(value, "quantize") or isinstance(value, float) else str(value)
+
+
+def _states(scene: Scene) -> list[str]:
+    """The states that each batch went through; tries that broke off and were taken over count once."""
+    engine = scene.ledger.engine()
+    query = """SELECT b.file_name, e.state FROM event e JOIN batch b ON b.batch_id = e.batch_id
+               ORDER BY b.file_name, e.batch_event_no"""
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text(query)).all()
+    engine.dispose()
+    return [
+        f"{name}: {' > '.join(state for state, _ in itertools.groupby(row.state for row in of_batch))}"
+        for name, of_batch in itertools.groupby(rows, key=lambda row: row.file_name)
+    ]

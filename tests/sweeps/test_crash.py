@@ -1,0 +1,72 @@
+"""Killed at any step, restarted by the same run or by others: nothing is sent twice, nothing is lost, the books tie."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from tests.sweeps import crash, matrix
+from tests.sweeps.conftest import POSTGRESQL
+from tests.sweeps.sample import FULL
+from tests.sweeps.scenarios import SCENARIOS
+
+_SAMPLE = {
+    "day": (
+        "claim: everything staged", "claim: committed", "seal: envelope kept", "deliver: claims told, not noted",
+        "deliver: a part is written", "deliver: promise committed", "deliver: renamed", "fetch: report kept",
+        "ingest: everything staged", "write back: merchant told", "write back: report deleted",
+    ),
+    "late": ("withdraw: committed", "withdraw: merchant told"),
+}  # fmt: skip
+
+
+def _sweep(workshop, scenario, ledger, by, names=None):
+    usual = crash.record(workshop, scenario, ledger)
+    assert usual.problems == []
+    steps = crash.worth_killing(usual.steps)
+    if names is not None:
+        steps = [next(step for step in steps if step.name == name) for name in names]
+    failed, results = [], []
+    for step in steps:
+        # DOKU takes what is there before the restart, or after it.
+        for first in (False, True) if FULL and step.name.startswith("deliver: ") else (step.number % 2 == 0,):
+            played = crash.kill_at(workshop, scenario, ledger, step, first=first, by=by, usual=usual)
+            place = f"{scenario.name}, {ledger}, {by}: {step.number} {step.name} in act {step.act}, DOKU first: {first}"
+            failed += [f"{place}: {problem}" for problem in played.problems]
+            results.append({**asdict(step), "ending": played.ending, "problems": played.problems})
+    if names is None:
+        matrix.keep(scenario.name, ledger, by, results)
+    assert failed == [], "\n".join(failed)
+
+
+@pytest.mark.skipif(not FULL, reason="all of it: make sweep")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("ledger", ["sqlite", POSTGRESQL])
+@pytest.mark.parametrize("by", ["same", "other"])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_step(make_workshop, name, by, ledger):
+    _sweep(make_workshop(ledger), SCENARIOS[name], ledger, by)
+
+
+@pytest.mark.parametrize("name", _SAMPLE)
+def test_sample_on_sqlite(make_workshop, name):
+    _sweep(make_workshop("sqlite"), SCENARIOS[name], "sqlite", "same", _SAMPLE[name])
+
+
+def test_sample_restarted_by_others(make_workshop):
+    names = ("claim: committed", "deliver: intent committed", "deliver: renamed")
+    _sweep(make_workshop("sqlite"), SCENARIOS["day"], "sqlite", "other", names)
+
+
+@pytest.mark.services
+def test_sample_on_postgresql(make_workshop):
+    names = ("claim: committed", "deliver: renamed", "ingest: everything staged")
+    _sweep(make_workshop("postgresql"), SCENARIOS["day"], "postgresql", "same", names)
+
+
+def test_a_day_differs_from_itself_in_nothing(make_workshop):
+    workshop = make_workshop("sqlite")
+    first, second = (crash.record(workshop, SCENARIOS["day"], "sqlite") for _ in range(2))
+    assert [step.name for step in first.steps] == [step.name for step in second.steps]
+    assert crash.differences(first.state, second.state) == []
+    assert json.dumps(first.state) == json.dumps(second.state)

@@ -1,0 +1,97 @@
+"""Makes scenes quickly: databases are copied from ones that were filled once, keys are made once."""
+
+import itertools
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tests.doku_simulator.behaviour import Behaviour, Fault
+from tests.doku_simulator.config import SimulatorConfig
+from tests.doku_simulator.simulator import Simulator
+from tests.services.postgres import PostgresServer
+from tests.stack.databases import Database, seeded, upgraded
+from tests.stack.remote import Remote
+from tests.stack.scene import Scene
+
+BUSINESS_DATE = date(2026, 11, 20)
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Workshop:
+    """A folder in which scenes are made.
+
+    Attributes:
+        keys: Keys of a simulator.
+        postgres: For ledgers of kind "postgresql".
+    """
+
+    root: Path
+    keys: Path
+    postgres: PostgresServer | None = None
+    merchant: str = "insurance"
+    _seeded: dict[int, Path] = field(default_factory=dict)
+    _ledgers: dict[str, Database] = field(default_factory=dict)
+
+    @contextmanager
+    def scene(
+        self, ledger: str, charges: int = 40, changes: Mapping[str, Any] | None = None, faults: tuple[Any, ...] = ()
+    ) -> Iterator[tuple[Scene, Simulator]]:
+        """A merchant with a ledger of that kind, and DOKU's simulator; both are gone afterwards."""
+        root = self.root / f"scene-{next(_numbers)}"
+        shutil.copytree(self.keys, root / "doku" / "keys")
+        config = SimulatorConfig(root=root / "doku", auto=False, process_after=0, sync=False)
+        made = self._ledger(ledger, root)
+        try:
+            with Simulator(config) as doku:
+                if faults:
+                    doku.behave(Behaviour(faults=tuple(_fault(one) for one in faults)))
+                scene = Scene(
+                    root=root, merchant=self.merchant, business_date=BUSINESS_DATE,
+                    billing=self._billing(charges, root), ledger=made, remote=Remote.simulator(doku.describe()),
+                    changes=changes or {},
+                )  # fmt: skip
+                scene.write_profile()
+                yield scene, doku
+        finally:
+            if made.kind == "postgresql" and self.postgres:
+                self.postgres.drop_database(made.url.rsplit("/", 1)[-1])
+            shutil.rmtree(root, ignore_errors=True)
+
+    def _billing(self, charges: int, root: Path) -> Database:
+        if charges not in self._seeded:
+            file = self.root / f"billing-{charges}.db"
+            seeded(Database.sqlite(file), self.merchant, charges, BUSINESS_DATE)
+            self._seeded[charges] = file
+        shutil.copyfile(self._seeded[charges], root / "billing.db")
+        return Database.sqlite(root / "billing.db")
+
+    def _ledger(self, kind: str, root: Path) -> Database:
+        if kind == "sqlite":
+            if kind not in self._ledgers:
+                self._ledgers[kind] = upgraded(Database.sqlite(self.root / "ledger.db"))
+            shutil.copyfile(self.root / "ledger.db", root / "ledger.db")
+            return Database.sqlite(root / "ledger.db")
+        server = self.postgres
+        assert server is not None, "this workshop has no PostgreSQL"
+        if kind not in self._ledgers:
+            self._ledgers[kind] = upgraded(Database.on(server, f"sweep_template_{next(_numbers)}"))
+        name = f"sweep_{next(_numbers)}"
+        template = self._ledgers[kind].url.rsplit("/", 1)[-1]
+        address = {"host": server.host, "port": server.port, "user": server.user, "dbname": "postgres"}
+        with psycopg.connect(**address, autocommit=True) as connection:
+            named = map(sql.Identifier, (name, template))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*named))
+        return Database("postgresql", server.sqlalchemy_url(name), server.airflow_connection(name))
+
+
+def _fault(one: Any) -> Fault:
+    return Fault(one) if isinstance(one, str) else Fault(**one)
