@@ -161,9 +161,10 @@ def test_an_unknown_profile_names_the_known_ones(day, capsys):
 @pytest.mark.parametrize(
     "words",
     [
-        [], ["nonsense"], ["books"], ["books", "--profile", "p"],
-        ["books", "--profile", "p", "--business-date", "today"], ["ledger"], ["ledger", "upgrade"], ["ledger", "upgrade", "--environment", "test"], ["render", "--profile", "p"],
-        ["approve", "--profile", "p", "--run-id", "1", "--by", "ani"], ["hold", "--profile", "p", "galaxy", "x"],
+        [], ["nonsense"], ["books"], ["books", "--profile", "p"], ["ledger"], ["ledger", "upgrade"],
+        ["books", "--profile", "p", "--business-date", "today"], ["ledger", "upgrade", "--environment", "test"],
+        ["render", "--profile", "p"], ["approve", "--profile", "p", "--run-id", "1", "--by", "ani"],
+        ["hold", "--profile", "p", "galaxy", "x"],
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(words, capsys):

@@ -18,15 +18,15 @@ def claimed(lab):
     return lab
 
 
-def _attempt(lab, charge_id: str, attempt_no: int, **changes):
+def _attempt(lab, charge_id: str, attempt: int, **changes):
     """A hand-written attempt that follows the one before."""
-    before = attempt_no - 1
+    before = attempt - 1
     values = {
-        "invoice_number": invoice_number(SOURCE, charge_id, attempt_no), "billing_source": SOURCE,
-        "charge_id": charge_id, "attempt_no": attempt_no,
+        "invoice_number": invoice_number(SOURCE, charge_id, attempt), "billing_source": SOURCE,
+        "charge_id": charge_id, "attempt_no": attempt,
         "previous_invoice_number": invoice_number(SOURCE, charge_id, before) if before else None,
         "previous_status": "declined" if before else None, "profile": "insurance", "batch_id": lab.batch_id,
-        "line_no": 900 + attempt_no, "customer_id": "K", "token": TOKEN, "amount": 1000, "currency": "IDR",
+        "line_no": 900 + attempt, "customer_id": "K", "token": TOKEN, "amount": 1000, "currency": "IDR",
         "due_date": BUSINESS_DATE, "execute_date": BUSINESS_DATE, "rule": "by hand",
     }  # fmt: skip
     with lab.ledger.write() as connection:
@@ -101,7 +101,8 @@ def test_the_invoice_number_says_the_attempt(claimed):
     _refused(claimed, "C1", 2, invoice_number=charge_stem(SOURCE, "C1") + "07")
     for number in (0, -1):
         invoice = f"{'A' * 18}{number:02}"
-        _refused(claimed, "C9", 1, attempt_no=number, invoice_number=invoice)
+        with pytest.raises(LedgerError, match="breaks a promise"):
+            _attempt(claimed, "C9", 1, attempt_no=number, invoice_number=invoice)
 
 
 def test_an_invoice_number_is_given_once(claimed):

@@ -85,12 +85,11 @@ def test_an_empty_database_is_refused_with_the_command(engine):
         Ledger.open(engine)
 
 
-@pytest.mark.parametrize("revision", ["0000", "9999"])
-def test_an_older_and_a_newer_schema_are_refused_with_the_command(engine, revision):
+def test_a_schema_that_this_code_does_not_know_is_a_newer_one_and_refused(engine):
     schema.upgrade(engine, "sandbox", MORNING)
     with engine.begin() as connection:
-        connection.execute(sa.text(f"UPDATE {schema.VERSION_TABLE} SET version_num = :one"), {"one": revision})
-    with pytest.raises(LedgerError, match=rf"is at schema {revision}.*include\.cli ledger upgrade"):
+        connection.execute(sa.text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(LedgerError, match=r"is at schema 9999, which is newer than this code.*Install the newer"):
         Ledger.open(engine)
 
 
