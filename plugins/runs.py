@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 def ledger_run(flow: "FlowContext", kind: RunKind, context: Any) -> "Run":
     """The ledger's record of this Airflow run: opened by its first task, found again by every other.
 
-    Its business date is fixed then, so that a task that is cleared days later still works for the same day.
+    Its business date is fixed then, so that a task that is cleared days later still works for the same day. A backfill
+    that reprocesses a run gives it another configuration: asked for something else, it is another run of the ledger.
     """
     from include.ledger.runs import RunRequest, open_run
 
     dag_run, params = context["dag_run"], context["params"]
     business_date = business_date_of(dag_run, params, flow.profile.zone)
+    dry_run = bool(params.get("dry_run", False))
     total, after = _send_past(params, business_date, flow.profile.limits.currencies[0])
     request = RunRequest(
         kind=kind,
         profile=flow.profile.name,
-        external_id=dag_run.run_id,
+        external_id=_external_id(dag_run.run_id, dry_run=dry_run, total=total, after=after),
         business_date=business_date,
         today=flow.today,
-        dry_run=bool(params.get("dry_run", False)),
-        started_by=getattr(dag_run, "triggering_user_name", None) if _by_hand(dag_run) else None,
+        dry_run=dry_run,
+        started_by=getattr(dag_run, "triggering_user_name", None),  # None: the schedule, or an asset
         send_past_total=total,
         send_past_after=after,
     )
@@ -60,6 +62,13 @@ def business_date_of(dag_run: Any, params: Any, zone: Any) -> date:
 
 def _by_hand(dag_run: Any) -> bool:
     return str(dag_run.run_type).rsplit(".", 1)[-1].lower() == "manual"
+
+
+def _external_id(run_id: str, *, dry_run: bool, total: int | None, after: date | None) -> str:
+    terms = ["dry_run"] if dry_run else []
+    terms += [f"send_past={total}"] if total is not None else []
+    terms += [f"after={after}"] if after is not None else []
+    return " ".join([run_id, *terms])
 
 
 def _send_past(params: Any, business_date: date, currency: str) -> tuple[int | None, date | None]:

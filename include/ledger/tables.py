@@ -86,7 +86,7 @@ run = Table(
     Column("run_id", Id, primary_key=True),
     Column("kind", Key(10), nullable=False),
     Column("profile", Key(40), nullable=False),
-    Column("external_id", Key(250), nullable=False, comment="Airflow's run id, or the command line's own"),
+    Column("external_id", Key(320), nullable=False, comment="Airflow's run id and what was asked of it"),
     Column("business_date", Date, nullable=False, comment="Fixed here once, whatever is cleared or retried later"),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("dry_run", Boolean, nullable=False),

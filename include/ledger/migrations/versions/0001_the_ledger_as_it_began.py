@@ -98,7 +98,7 @@ def upgrade() -> None:
         sa.Column("run_id", Id, nullable=False),
         sa.Column("kind", Key(10), nullable=False),
         sa.Column("profile", Key(40), nullable=False),
-        sa.Column("external_id", Key(250), nullable=False, comment="Airflow's run id, or the command line's own"),
+        sa.Column("external_id", Key(320), nullable=False, comment="Airflow's run id and what was asked of it"),
         sa.Column(
             "business_date", sa.Date(), nullable=False, comment="Fixed here once, whatever is cleared or retried later"
         ),
