@@ -1,4 +1,4 @@
-"""Which run of the ledger an Airflow run is: the same when it is cleared, another when something else is asked of it."""
+"""Which run of the ledger an Airflow run is: the same when cleared, another when something else is asked of it."""
 
 from datetime import timedelta
 
@@ -48,7 +48,7 @@ def test_a_backfill_that_reprocesses_its_runs_can_ask_for_more(two_days, context
 def test_a_key_of_send_past_that_is_no_date_is_refused(two_days, context, key):
     from airflow.sdk.exceptions import AirflowFailException
 
-    with pytest.raises(AirflowFailException, match="parameter send_past: '.*' is not a date"):
+    with pytest.raises(AirflowFailException, match=r"parameter send_past: '.*' is not a date"):
         ExtractAndClaimOperator(**P).execute(_backfill(context, send_past={key: 1}))
 
 
