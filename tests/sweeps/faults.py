@@ -10,9 +10,11 @@ from tests.flows_harness import charge
 from tests.sweeps import fault_table
 from tests.sweeps.fault_table import CHARGES, Row
 from tests.sweeps.office import Office, Said, office
-from tests.sweeps.promises import broken
+from tests.sweeps.promises import broken, lies
 
 FIRST_DAY = "TKN_MCH0001_20261120_0001.TXT"
+# Their reports do not say what happened: the merchant can only be told what they say.
+_LIARS = {"lines_code_unlisted"}
 _ALL_PAID = {"0000": 1.0}
 
 
@@ -96,22 +98,11 @@ def _end(one: Office, row: Row, played: Played) -> None:
     played.breaks = one.breaks()
     played.said = one.said
     played.fired = {record["name"] for record in one.doku.faults_fired}
-    lied_about = set(_lies(one)) if row.fault in _LIARS else set()
-    played.broken = broken(one, lied_about=lied_about)
+    played.broken = broken(one, lied_about=lies(one) if row.fault in _LIARS else ())
 
 
 def _statuses(one: Office) -> dict[tuple[str, int], str]:
     return {key: row["status"] for key, row in one.merchant.told().items()}
-
-
-# Reports that do not say what happened: the merchant can only be told what they say.
-_LIARS = {"lines_code_unlisted"}
-
-
-def _lies(one: Office) -> Iterator[str]:
-    """Invoice numbers that a report answers with the code that nobody listed."""
-    for row in one.merchant.sql("SELECT invoice_number FROM report_line WHERE response_code = '00ZZ'"):
-        yield row["invoice_number"]
 
 
 def _clear(one: Office) -> None:

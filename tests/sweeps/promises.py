@@ -28,6 +28,19 @@ def broken(office: Office, *, lied_about: Collection[str] = ()) -> list[str]:
     ]
 
 
+def broken_so_far(office: Office) -> Iterator[str]:
+    """The promises about money, which hold at every moment; cheap to ask."""
+    yield from _charged_once(office)
+    yield from _sent_once(office)
+
+
+def lies(office: Office) -> set[str]:
+    """Invoice numbers of which a report said another code than DOKU's own books have."""
+    answered = {one["invoice_number"]: one["response_code"] for one in office.doku.processed}
+    rows = office.merchant.sql("SELECT invoice_number, response_code FROM report_line")
+    return {row["invoice_number"] for row in rows if answered.get(row["invoice_number"]) != row["response_code"]}
+
+
 def _charged_once(office: Office) -> Iterator[str]:
     """Promise 1, by the truth about money."""
     charges = {row["invoice_number"]: row["charge_id"] for row in office.merchant.sql("SELECT * FROM attempt")}
