@@ -4,6 +4,7 @@ A manifest is written before the event that names it. It carries the head of the
 events cut off behind it show, and its own digest stands in the event, so that a changed manifest shows.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from include.domain.states import BEFORE_LEAVING
 from include.flows.artefacts import Kept
 from include.flows.context import FlowContext
 from include.ledger.approvals import answer_to, load_of_run
+from include.ledger.audit import lost_manifests_noted
 from include.ledger.batches import Batch
 from include.ledger.chain import hash_at, head
 from include.ledger.reports import Report
@@ -72,10 +74,7 @@ def refuse_if_it_left(context: FlowContext, batch: Batch) -> None:
     if batch.state not in BEFORE_LEAVING:
         return
     for document in manifests_of(context, batch.file_name):
-        seen = document["events"]
-        with context.ledger.read() as connection:
-            known = hash_at(connection, batch.profile, int(seen["seq"]))
-        if document["ledger"] == context.ledger.ledger_id and known != seen["hash"]:
+        if is_of_a_lost_branch(context, document):
             raise LedgerForgot(
                 f"{batch.file_name} is {batch.state} in this ledger, but its manifest shows that its delivery had come "
                 "further: the ledger was restored from an older state. Nothing was sent or withdrawn. Run "
@@ -84,11 +83,69 @@ def refuse_if_it_left(context: FlowContext, batch: Batch) -> None:
 
 
 def manifests_of(context: FlowContext, file_name: str) -> list[dict[str, Any]]:
-    """The manifests of a batch file or a report, oldest first."""
+    """The manifests of a batch file or a report, in the order of the events that they saw."""
     paths = context.artefacts.names(folder_of(context.profile.name))
     mine = [path for path in paths if path.rsplit("/", 1)[-1].startswith(f"{file_name}.json.")]
-    documents = [json.loads(b"".join(context.artefacts.read(path))) for path in mine]
-    return sorted(documents, key=lambda one: str(one["written_at"]))
+    return [manifest_at(context, path) for path in sorted(mine)]
+
+
+def manifest_at(context: FlowContext, path: str) -> dict[str, Any]:
+    """The manifest at a path of the artefact store. ArtefactError when it is not there."""
+    document: dict[str, Any] = json.loads(b"".join(context.artefacts.read(path)))
+    return document
+
+
+def is_of_a_lost_branch(context: FlowContext, document: Mapping[str, Any]) -> bool:
+    """Whether a manifest of this ledger saw an event that the ledger does not have."""
+    if document["ledger"] != context.ledger.ledger_id:
+        return False
+    seen = document["events"]
+    with context.ledger.read() as connection:
+        return hash_at(connection, context.profile.name, int(seen["seq"])) != str(seen["hash"])
+
+
+def lost_branch(context: FlowContext) -> dict[str, str]:
+    """Manifests that saw events which this ledger does not have, and that no recovery has taken note of.
+
+    Returns:
+        SHA-256 (hex) of the manifest by its path; empty for a ledger that was never restored.
+    """
+    noted = _noted(context)
+    found = {}
+    for path in context.artefacts.names(folder_of(context.profile.name)):
+        if path not in noted and is_of_a_lost_branch(context, manifest_at(context, path)):
+            found[path] = hashlib.sha256(b"".join(context.artefacts.read(path))).hexdigest()
+    return found
+
+
+def refuse_if_restored(context: FlowContext) -> None:
+    """The newest manifest of this ledger tells whether the ledger was restored from an older state.
+
+    What people decided since that state (holds, cancellations, approvals) is lost with it, so nothing is claimed before
+    a person has looked.
+
+    Raises:
+        LedgerForgot: It was restored.
+    """
+    noted = _noted(context)
+    paths = (path for path in context.artefacts.names(folder_of(context.profile.name)) if path not in noted)
+    newest = max(paths, key=_seq_of, default=None)
+    if newest is not None and is_of_a_lost_branch(context, manifest_at(context, newest)):
+        raise LedgerForgot(
+            f"Manifest {newest} shows events that this ledger ({context.ledger.ledger_id}) does not have: it was "
+            "restored from an older state. Nothing was claimed. Holds, cancellations and approvals since then are lost "
+            f"with it: place them again. Run `python -m include.cli recover --profile {context.profile.name}`, "
+            "and try again."
+        )
+
+
+def _seq_of(path: str) -> int:
+    return int(path.rsplit(".", 2)[-2])
+
+
+def _noted(context: FlowContext) -> Mapping[str, str]:
+    with context.ledger.read() as connection:
+        return lost_manifests_noted(connection, context.profile.name)
 
 
 def _keep(context: FlowContext, name: str, facts: Mapping[str, Any]) -> Kept:
@@ -102,4 +159,4 @@ def _keep(context: FlowContext, name: str, facts: Mapping[str, Any]) -> Kept:
         "events": {"seq": seq, "hash": sealed},
     }
     text = json.dumps(document, indent=2, sort_keys=True) + "\n"
-    return context.artefacts.keep(folder_of(context.profile.name), f"{name}.json", [text.encode("utf-8")])
+    return context.artefacts.keep(folder_of(context.profile.name), f"{name}.json.{seq:010d}", [text.encode("utf-8")])

@@ -21,6 +21,8 @@ _FORGOTTEN = """
     FROM staged_known k LEFT JOIN attempt a
       ON a.billing_source = :billing_source AND a.charge_id = k.charge_id AND a.attempt_no = k.attempt_no
     WHERE a.invoice_number IS NULL
+       OR (k.status <> 'in_flight'
+           AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.status = k.status))
     GROUP BY k.ledger_id ORDER BY k.ledger_id
 """
 
@@ -57,7 +59,7 @@ def _words(context: FlowContext, forgotten: list[tuple[str, int, str]]) -> str:
     ours = context.ledger.ledger_id
     found = [f"{count} of ledger {ledger} (as in {name})" for ledger, count, name in forgotten]
     said = (
-        f"The billing database knows attempts of listed charges that this ledger ({ours}) does not: "
+        f"The billing database knows attempts of listed charges that this ledger ({ours}) does not, or not their outcome: "
         f"{'; '.join(found)}. "
     )
     if all(ledger == ours for ledger, _, _ in forgotten):
@@ -75,6 +77,6 @@ def _words(context: FlowContext, forgotten: list[tuple[str, int, str]]) -> str:
 
 
 def _pages(rows: Iterator[Mapping[str, Any]], size: int = 10_000) -> Iterator[list[dict[str, Any]]]:
-    names = ("charge_id", "attempt_no", "ledger_id", "batch_name")
+    names = ("charge_id", "attempt_no", "ledger_id", "batch_name", "status")
     while page := [{name: row[name] for name in names} for row in islice(rows, size)]:
         yield page

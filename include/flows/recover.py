@@ -4,10 +4,7 @@ What is rebuilt is enough to keep every promise about those attempts: they exist
 invoice numbers tie the reports to come. Tokens are not rebuilt: nothing is ever rendered from a recovered attempt.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select
@@ -17,32 +14,26 @@ from include.domain.errors import LedgerForgot
 from include.domain.file_names import FileNameTemplate
 from include.domain.invoice_numbers import LENGTH
 from include.domain.money import to_smallest_unit
-from include.domain.states import BatchState, OutcomeStatus, RunKind, RunState
+from include.domain.states import BEFORE_LEAVING, BatchState, OutcomeStatus, RunKind, RunState
 from include.flows.context import FlowContext
 from include.flows.deliver import There, look
-from include.flows.manifests import folder_of
-from include.ledger.batches import find_batch
+from include.flows.manifests import lost_branch, manifests_of
+from include.flows.recover_outcomes import RECOVERED, Recovered, insert_outcome, lead_to, recover_outcomes
+from include.ledger.batches import Batch, batches_in, find_batch, update_batch
+from include.ledger.books import keep_recovered
 from include.ledger.events import Note, add_batch_event, add_decision, enter
 from include.ledger.layouts import keep_layout
 from include.ledger.tables import attempt, batch, outcome, run
 
-_RECOVERED: Final = "recovered from doku_charge_outcomes"
+_BEHIND: Final = "its manifest, or the server, shows that it had come further"
 _FREEING: Final = (OutcomeStatus.DECLINED, OutcomeStatus.WITHDRAWN)
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What was (or would be) rebuilt for one batch file; `state` says what the server shows of it."""
-
-    file_name: str
-    ledger_id: str
-    count: int
-    total: int
-    state: BatchState
-
-
 def recover(context: FlowContext, *, by: str, adopt: bool, apply: bool) -> list[Recovered]:
-    """Rebuild the attempts of this profile that the billing database knows and the ledger does not.
+    """Rebuild what the billing database and the manifests know of this profile's attempts and the ledger does not.
+
+    In this order: outcomes of attempts that it knows, attempts that it does not know, batches that had come further
+    than it says, and a note in the trail of the manifests of the lost state.
 
     Args:
         by: The person who asks for it.
@@ -52,7 +43,7 @@ def recover(context: FlowContext, *, by: str, adopt: bool, apply: bool) -> list[
     Raises:
         LedgerForgot: There are attempts of another ledger, and `adopt` was not asked for.
     """
-    missing = _missing(context)
+    missing, known = _missing(context)
     foreign = sorted({rows[0]["ledger_id"] for rows in missing.values()} - {context.ledger.ledger_id})
     if foreign and not adopt:
         raise LedgerForgot(
@@ -60,19 +51,68 @@ def recover(context: FlowContext, *, by: str, adopt: bool, apply: bool) -> list[
             "If that ledger still exists, point the profile to it; if it is lost for good, "
             "run recover again with --adopt."
         )
-    return [_rebuild(context, name, rows, by=by, apply=apply) for name, rows in sorted(missing.items())]
+    outcomes = recover_outcomes(context, known, by=by, apply=apply)
+    rebuilt = [_rebuild(context, name, rows, by=by, apply=apply) for name, rows in sorted(missing.items())]
+    lost = lost_branch(context)
+    behind = [_catch_up(context, one, by=by, apply=apply) for one in _behind(context, lost)]
+    found = [*outcomes, *rebuilt, *behind]
+    if lost and apply:
+        with context.ledger.write() as connection:
+            note = Note(context.clock(), by, None, {"lost_manifests": lost})
+            add_decision(connection, context.profile.name, "recover", "trail", note)
+    if lost and not found:
+        found = [Recovered(path, context.ledger.ledger_id, 0, 0, "noted") for path in lost]
+    return found
 
 
-def _missing(context: FlowContext) -> dict[str, list[Mapping[str, Any]]]:
-    """Attempts that the ledger does not know, by batch file."""
+def _behind(context: FlowContext, lost: Mapping[str, str]) -> list[Batch]:
+    """Batches that have not left as far as the ledger knows, but by a manifest or by the server they have."""
+    with context.ledger.read() as connection:
+        waiting = batches_in(connection, context.profile.name, BEFORE_LEAVING)
+    if not waiting:
+        return []
+    names = {path.rsplit("/", 1)[-1].rsplit(".json.", 1)[0] for path in lost}
+    with context.remote() as server:
+        return [
+            one for one in waiting if one.file_name in names or look(context, server, one).there is not There.ABSENT
+        ]
+
+
+def _catch_up(context: FlowContext, batch: Batch, *, by: str, apply: bool) -> Recovered:
+    """What its manifest says of it, and `unknown` until the server shows it."""
+    if not apply:
+        return Recovered(batch.file_name, context.ledger.ledger_id, batch.line_count, batch.total_amount, "unknown")
+    manifest = _manifest(context, batch.file_name)
+    names = {
+        "plaintext_digest": "plaintext_sha256",
+        "envelope_digest": "envelope_sha256",
+        "envelope_size": "envelope_size",
+        "key_fingerprint": "key_fingerprint",
+        "artefact": "artefact",
+    }
+    with context.ledger.write() as connection:
+        if manifest:
+            update_batch(connection, batch.batch_id, **{name: manifest.get(key) for name, key in names.items()})
+        lead_to(connection, batch.batch_id, BatchState.UNKNOWN, Note(context.clock(), by, None, {"why": _BEHIND}))
+    ours = context.ledger.ledger_id
+    return _judge_by_the_server(context, batch.batch_id, ours, batch.line_count, batch.total_amount, by)
+
+
+def _missing(context: FlowContext) -> tuple[dict[str, list[Mapping[str, Any]]], list[Mapping[str, Any]]]:
+    """Attempts that the ledger does not know, by batch file; and those that it knows."""
     billing = context.profile.billing
     rows = known_attempts(context.billing(), context.profile.billing_source, outcomes=billing.outcomes)
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    missing: dict[str, list[Mapping[str, Any]]] = {}
+    known = []
     with context.ledger.read() as connection:
         for row in rows:
-            if row["profile"] == context.profile.name and not _is_known(connection, row["invoice_number"]):
-                found.setdefault(row["batch_name"], []).append(row)
-    return found
+            if row["profile"] != context.profile.name:
+                continue
+            if _is_known(connection, row["invoice_number"]):
+                known.append(row)
+            else:
+                missing.setdefault(row["batch_name"], []).append(row)
+    return missing, known
 
 
 def _is_known(connection: Connection, invoice_number: str) -> bool:
@@ -100,6 +140,9 @@ def _rebuild(context: FlowContext, file_name: str, rows: list[Mapping[str, Any]]
         first = _lines_of(connection, batch_id)
         for line_no, (row, amount) in enumerate(zip(rows, amounts, strict=True), start=first + 1):
             _insert_attempt(connection, context, row, amount, batch_id, line_no)
+        if all(row["status"] == OutcomeStatus.WITHDRAWN for row in rows) and first == 0:
+            lead_to(connection, batch_id, BatchState.WITHDRAWN, Note(now, by, None, {"why": RECOVERED}))
+            update_batch(connection, batch_id, withdrawal_written_at=now)
         details = {
             "attempts": len(rows),
             "total": sum(amounts),
@@ -138,14 +181,7 @@ def _batch_values(
 
 def _manifest(context: FlowContext, file_name: str) -> Mapping[str, Any]:
     """The newest manifest of a batch file, or nothing."""
-    found: dict[str, Any] = {}
-    for path in context.artefacts.names(folder_of(context.profile.name)):
-        if not path.rsplit("/", 1)[-1].startswith(f"{file_name}.json."):
-            continue
-        document = json.loads(b"".join(context.artefacts.read(path)))
-        if document["written_at"] > found.get("written_at", ""):
-            found = document
-    return found
+    return max(manifests_of(context, file_name), key=lambda one: str(one["written_at"]), default={})
 
 
 def _insert_batch(connection: Connection, context: FlowContext, values: dict[str, Any], by: str) -> int:
@@ -164,10 +200,13 @@ def _insert_batch(connection: Connection, context: FlowContext, values: dict[str
     }
     run_key = connection.execute(insert(run).values(run_values)).inserted_primary_key
     row = {**values, "run_id": run_key[0] if run_key else None, "state": BatchState.UNKNOWN, "created_at": now}
+    keep_recovered(
+        connection, run_key[0] if run_key else 0, values["currency"], values["line_count"], values["total_amount"]
+    )
     batch_key = connection.execute(insert(batch).values(row)).inserted_primary_key
     batch_id = int(batch_key[0]) if batch_key else 0
     add_batch_event(
-        connection, context.profile.name, batch_id, BatchState.UNKNOWN, Note(now, by, None, {"why": _RECOVERED})
+        connection, context.profile.name, batch_id, BatchState.UNKNOWN, Note(now, by, None, {"why": RECOVERED})
     )
     return batch_id
 
@@ -201,21 +240,7 @@ def _insert_attempt(
         "rule": "recovered",
     }
     connection.execute(insert(attempt).values(values))
-    if row["status"] in set(OutcomeStatus):
-        decided = row["decided_at"].replace(tzinfo=UTC) if row["decided_at"] else context.clock()
-        connection.execute(
-            insert(outcome).values(
-                invoice_number=row["invoice_number"],
-                status=row["status"],
-                response_code=row["response_code"],
-                response_message=row["response_message"],
-                approval_code=row["approval_code"],
-                amount=amount,
-                decided_at=decided,
-                witness="billing",
-                proof=_RECOVERED,
-            )
-        )
+    insert_outcome(connection, context, row, amount)
 
 
 def _freeing_status(connection: Connection, invoice_number: str) -> str | None:
@@ -234,7 +259,7 @@ def _judge_by_the_server(
     if there is not There.ABSENT and found.state is BatchState.UNKNOWN:
         with context.ledger.write() as connection:
             now = context.clock()
-            note = Note(now, by, None, {"proof": f"{_RECOVERED}; server: {there}"})
+            note = Note(now, by, None, {"proof": f"{RECOVERED}; server: {there}"})
             enter(connection, batch_id, BatchState.DELIVERED, note, delivered_at=now)
             found = find_batch(connection, batch_id)
     return Recovered(found.file_name, ledger_id, count, total, found.state)

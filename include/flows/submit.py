@@ -10,6 +10,7 @@ from include.domain.errors import NotAllowed
 from include.domain.file_names import FileNameTemplate, NameFact
 from include.domain.states import RunKind, RunState
 from include.flows.context import FlowContext
+from include.flows.manifests import refuse_if_restored
 from include.flows.memory import refuse_if_forgetful
 from include.flows.overdue import withdraw_overdue
 from include.flows.staging import stage_due_charges
@@ -38,6 +39,7 @@ def extract_and_claim(context: FlowContext, run: Run) -> list[int]:
             return batches_of_run(connection, run.run_id)
     refuse_far_ahead(context, run.business_date)
     context.step("claim: run opened")
+    refuse_if_restored(context)
     withdraw_overdue(context, run.run_id)
     with _staged_day(context, run.business_date) as (workspace, plan, read):
         context.step("claim: everything staged")

@@ -1,14 +1,13 @@
 """Verify: recompute from both databases and the kept files what the ledger says, and name everything that differs."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 
 from include.billing.known_attempts import known_attempts
 from include.domain.errors import ArtefactError, BooksDoNotTie, DokuError
 from include.domain.money import to_smallest_unit
 from include.flows.context import FlowContext
-from include.flows.manifests import folder_of
+from include.flows.manifests import folder_of, manifest_at
 from include.flows.seal import render_batch
 from include.ledger.audit import (
     attempts_of,
@@ -16,6 +15,7 @@ from include.ledger.audit import (
     charges_with_two_live_attempts,
     decisions_without_event,
     event_hashes,
+    lost_manifests_noted,
     manifests_named,
     outcomes_without_witness,
     totals_that_differ,
@@ -104,12 +104,16 @@ def _manifests(context: FlowContext) -> Iterator[str]:
     with context.ledger.read() as connection:
         named = manifests_named(connection, profile)
         hashes = event_hashes(connection, profile)
+        noted = lost_manifests_noted(connection, profile)
     for artefact, digest in named:
         yield from _kept(context, artefact, digest)
+    for path, digest in noted.items():
+        yield from _kept(context, path, digest)
     for path in context.artefacts.names(folder_of(profile)):
-        document = json.loads(b"".join(context.artefacts.read(path)))
+        document = manifest_at(context, path)
         seen = document["events"]
-        if document["ledger"] == context.ledger.ledger_id and seen["seq"] and hashes.get(seen["seq"]) != seen["hash"]:
+        ours = document["ledger"] == context.ledger.ledger_id and path not in noted
+        if ours and seen["seq"] and hashes.get(seen["seq"]) != seen["hash"]:
             yield f"Manifest {path} saw event {seen['seq']} of {profile}, which is missing or was altered since."
 
 

@@ -120,6 +120,14 @@ def manifests_named(connection: Connection, profile: str) -> list[tuple[str, str
     return [(one["manifest"], one["manifest_sha256"]) for one in documents if one.get("manifest")]
 
 
+def lost_manifests_noted(connection: Connection, profile: str) -> dict[str, str]:
+    """Digest by path of the manifests whose events a restored ledger lost, as recoveries noted them in the trail."""
+    where = (event.c.profile == profile, event.c.kind == "recover")
+    rows = connection.execute(select(event.c.details).where(*where).order_by(event.c.seq))
+    documents = (json.loads(row.details) for row in rows)
+    return {path: digest for one in documents for path, digest in one.get("lost_manifests", {}).items()}
+
+
 def event_hashes(connection: Connection, profile: str) -> dict[int, str]:
     """Hash by number of a profile's events."""
     rows = connection.execute(select(event.c.seq, event.c.hash).where(event.c.profile == profile))

@@ -114,6 +114,11 @@ def keep_read(connection: Connection, run_id: int, rows: Mapping[str, tuple[int,
     _insert(connection, run_id, [*lines, *_lines(connection.execute(text(dedent(_DUE))))])
 
 
+def keep_recovered(connection: Connection, run_id: int, currency: str, count: int, amount: int) -> None:
+    """Store `rows` and `due` of a run that stands for a recovered batch: nothing else of what it read is known."""
+    _insert(connection, run_id, [Line(0, currency, term, "", count, amount) for term in ("rows", "due")])
+
+
 def kept_lines(connection: Connection, run_id: int) -> list[Line]:
     """The books of a run as they are stored."""
     statement = select(run_balance).where(run_balance.c.run_id == run_id)

@@ -75,6 +75,7 @@ staged_known = Table(
     Column("attempt_no", Integer, primary_key=True, autoincrement=False),
     Column("ledger_id", Key(36)),
     Column("batch_name", Key(100)),
+    Column("status", Key(12)),
     prefixes=_TEMPORARY,
     comment="Attempts that the billing database knows of listed charges.",
 )
