@@ -94,7 +94,7 @@ def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
             profile=context.profile.name,
             charge_id=charge_id,
             reason="cancelled",
-            listing=last_listing(connection, source, charge_id),
+            listing=last_listing(connection, source, context.profile.name, charge_id),
             note=_note(context, by, why),
             words=why,
         )

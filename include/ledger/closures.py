@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, null, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
+from include.domain.states import RunKind, RunState
 from include.ledger.events import Note, add_decision
-from include.ledger.tables import attempt, closed_charge, quarantined_charge
+from include.ledger.tables import attempt, batch, closed_charge, quarantined_charge, run, run_charge
 
 _LIVE: Final = """
     SELECT a.invoice_number FROM attempt a
@@ -33,18 +34,33 @@ def live_attempt(connection: Connection, billing_source: str, charge_id: str) ->
     return str(found.invoice_number) if found else None
 
 
-def last_listing(connection: Connection, billing_source: str, charge_id: str) -> Listing:
-    """The charge as its last attempt froze it, or as it was last quarantined."""
-    for table, newest in ((attempt, attempt.c.attempt_no), (quarantined_charge, quarantined_charge.c.run_id)):
-        statement = (
-            select(table.c.amount, table.c.due_date, table.c.customer_id)
-            .where(table.c.billing_source == billing_source, table.c.charge_id == charge_id)
-            .order_by(newest.desc())
-        )
-        found = connection.execute(statement).first()
-        if found is not None:
-            return Listing(found.amount or None, found.due_date, found.customer_id)
-    return Listing()
+def last_listing(connection: Connection, billing_source: str, profile: str, charge_id: str) -> Listing:
+    """The charge as it was last seen: frozen by an attempt, quarantined, or passed over by the profile's last run."""
+    tried = (
+        select(batch.c.run_id, attempt.c.amount, attempt.c.due_date, attempt.c.customer_id)
+        .join(batch, batch.c.batch_id == attempt.c.batch_id)
+        .where(attempt.c.billing_source == billing_source, attempt.c.charge_id == charge_id)
+        .order_by(attempt.c.attempt_no.desc())
+    )
+    rejected = (
+        select(*(quarantined_charge.c[name] for name in ("run_id", "amount", "due_date", "customer_id")))
+        .where(quarantined_charge.c.billing_source == billing_source, quarantined_charge.c.charge_id == charge_id)
+        .order_by(quarantined_charge.c.run_id.desc())
+    )
+    last_run = select(func.max(run.c.run_id)).where(
+        run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.state != RunState.OPEN
+    )
+    passed_over = select(
+        run_charge.c.run_id, run_charge.c.amount, null().label("due_date"), run_charge.c.customer_id
+    ).where(run_charge.c.run_id == last_run.scalar_subquery(), run_charge.c.charge_id == charge_id)
+    rows = [connection.execute(statement.limit(1)).first() for statement in (tried, rejected, passed_over)]
+    found = [row for row in rows if row is not None]
+    if not found:
+        return Listing()
+    newest = max(found, key=lambda row: int(row.run_id))
+    same = [row for row in found if (row.amount, row.customer_id) == (newest.amount, newest.customer_id)]
+    due_date = next((row.due_date for row in same if row.due_date), None)  # of passed over rows it is not kept
+    return Listing(newest.amount or None, due_date, newest.customer_id or None)
 
 
 def close_charge(
