@@ -82,7 +82,8 @@ def _refused(fault: str, words: str, **more: Any) -> Row:
     """A report that is refused in whole, and comes again in good order an hour later."""
     values = {
         "settings": _REPAIRED, "sees": "ReportRefused", "next_words": "Ask DOKU for the report again",
-        "batch": "delivered", "reports": {"refused": 1}, "reaction": (REPAIR,), "ends_reports": {"refused": 1, "written_back": 1}, **more,
+        "batch": "delivered", "reports": {"refused": 1}, "reaction": (REPAIR,),
+        "ends_reports": {"refused": 1, "written_back": 1}, **more,
     }  # fmt: skip
     return Row(fault, _ASK_AGAIN, words=words, **values)
 

@@ -32,14 +32,21 @@ def keys() -> Path:
 @cache
 def _ledger() -> Path:
     file = folder() / "ledger.db"
-    engine = ledger_engine(ConnectionSettings("doku_ledger", "sqlite", host=str(file)))
-    schema.upgrade(engine, "sandbox", MORNING)
-    engine.dispose()
+    other_ledger(file)
     return file
 
 
+def other_ledger(file: Path) -> ConnectionSettings:
+    """An empty ledger at head with an id of its own, in SQLite."""
+    settings = ConnectionSettings("doku_ledger", "sqlite", host=str(file))
+    engine = ledger_engine(settings)
+    schema.upgrade(engine, "sandbox", MORNING)
+    engine.dispose()
+    return settings
+
+
 def new_ledger(place: Path) -> ConnectionSettings:
-    """An empty ledger at head, in SQLite, in that folder."""
+    """An empty ledger at head, in SQLite, in that folder; all that are made so have the same id, as copies have."""
     place.mkdir(parents=True, exist_ok=True)
     file = place / "ledger.db"
     shutil.copyfile(_ledger(), file)
