@@ -95,6 +95,9 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
         BillingError: The claims cannot be written.
     """
     batch = _batch(context, batch_id)
+    if batch.state is BatchState.CLAIMED and batch.withdrawn_count:  # cut short when it went back to be sealed anew
+        render_and_seal(context, batch_id, run_id)
+        batch = _batch(context, batch_id)
     if batch.state is BatchState.CLAIMED:
         raise LedgerError(f"Batch {batch.file_name} is not sealed yet. Run render_and_seal for it first.")
     if batch.state in (*_GONE, BatchState.WITHDRAWN):
@@ -178,8 +181,10 @@ def _take_over(context: FlowContext, batch: Batch, mine: str, run_id: int) -> bo
     """Make this try the one that may rename. An older try that is still at it will find that it may not."""
     context.step("deliver: before the intent")
     note = Note(context.clock(), _ACTOR, run_id, {"try": mine, "digest": batch.envelope_digest})
+    # Not if it was looked at again and sealed anew meanwhile: then this envelope holds attempts that are withdrawn.
+    same = tables.batch.c.envelope_digest == batch.envelope_digest
     with context.ledger.write() as connection:
-        return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _TAKEABLE, delivery_try=mine)
+        return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _TAKEABLE, same, delivery_try=mine)
 
 
 def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: int, details: dict[str, object]) -> None:

@@ -67,7 +67,7 @@ def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:
     context.step("look again: committed")
     if current.state is BatchState.WITHDRAWN:
         tell_withdrawal(context, current)
-    elif gone and current.claims_written_at is not None:
+    elif gone and batch.claims_written_at is not None:
         tell(context, outcomes_of_batch(context.ledger, batch.batch_id))
         context.step("look again: merchant told")
     return current
@@ -86,12 +86,13 @@ def _go_back(connection: Connection, batch: Batch, gone: int, amount: int, note:
     left = {
         "withdrawn_count": batch.withdrawn_count + gone,
         "withdrawn_amount": batch.withdrawn_amount + amount,
+        "claims_written_at": None,  # told again before the batch leaves, should the telling now be cut short
     }
+    cleared = dict.fromkeys(("plaintext_digest", "plaintext_size", "envelope_digest", "envelope_size", "artefact"))
     if left["withdrawn_count"] == batch.line_count:
-        enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, **left)
+        enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, **left, **cleared)
     elif batch.state is BatchState.SEALED:
         sealed = tables.batch.c.state == BatchState.SEALED
-        cleared = dict.fromkeys(("plaintext_digest", "plaintext_size", "envelope_digest", "envelope_size", "artefact"))
         enter(connection, batch.batch_id, BatchState.CLAIMED, note, sealed, **left, **cleared)
     else:
         update_batch(connection, batch.batch_id, **left)

@@ -6,7 +6,7 @@ from typing import Any
 from include.billing.outcomes import UpsertCounts, upsert_outcomes
 from include.domain.money import to_major
 from include.flows.context import FlowContext
-from include.ledger.batches import Batch, update_batch
+from include.ledger.batches import Batch, find_batch, update_batch
 from include.ledger.writeback import claims_of_batch, outcomes_of_batch
 
 
@@ -21,13 +21,14 @@ def tell(context: FlowContext, rows: Iterator[Mapping[str, Any]]) -> UpsertCount
 
 
 def tell_claims(context: FlowContext, batch: Batch) -> None:
-    """The claims of a batch, before anything of it leaves. Safe to repeat; done once."""
+    """The claims of a batch, before anything of it leaves. Safe to repeat; done once for what is left of the batch."""
     if batch.claims_written_at is not None:
         return
     tell(context, claims_of_batch(context.ledger, batch.batch_id))
     context.step("deliver: claims told, not noted")
     with context.ledger.write() as connection:
-        update_batch(connection, batch.batch_id, claims_written_at=context.clock())
+        if find_batch(connection, batch.batch_id).withdrawn_count == batch.withdrawn_count:
+            update_batch(connection, batch.batch_id, claims_written_at=context.clock())
 
 
 def tell_withdrawal(context: FlowContext, batch: Batch) -> None:

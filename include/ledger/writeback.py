@@ -14,17 +14,19 @@ _COLUMNS: Final = """
     b.file_name AS batch_name
 """
 
-_CLAIMS: Final = f"""
-    SELECT {_COLUMNS}, 'in_flight' AS status, NULL AS response_code, NULL AS response_message, NULL AS approval_code,
-           NULL AS decided_at, a.line_no AS position
-    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
-    WHERE a.batch_id = :id AND a.line_no > :after ORDER BY a.line_no LIMIT :rows
-"""  # noqa: S608 - no value of anybody's is put in
-
 # The strongest of an attempt's outcomes is the one it has.
 _STRONGEST: Final = """
     NOT EXISTS (SELECT 1 FROM outcome s WHERE s.invoice_number = o.invoice_number AND s.strength > o.strength)
 """
+
+# Some may be withdrawn by then: their charge was gone or changed before the batch left.
+_CLAIMS: Final = f"""
+    SELECT {_COLUMNS}, coalesce(o.status, 'in_flight') AS status, o.response_code, o.proof AS response_message,
+           o.approval_code, o.decided_at, a.line_no AS position
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
+    LEFT JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST}
+    WHERE a.batch_id = :id AND a.line_no > :after ORDER BY a.line_no LIMIT :rows
+"""  # noqa: S608 - no value of anybody's is put in
 
 _REPORTED: Final = f"""
     SELECT {_COLUMNS}, o.status, o.response_code, o.response_message, o.approval_code, o.decided_at,
@@ -46,7 +48,7 @@ _WITHDRAWN: Final = f"""
 
 
 def claims_of_batch(ledger: Ledger, batch_id: int) -> Iterator[Mapping[str, Any]]:
-    """The claims of a batch, as rows for the billing database (amounts in smallest units)."""
+    """The attempts of a batch as they are before it leaves, as rows for the billing database (smallest units)."""
     return _pages(ledger, _CLAIMS, batch_id)
 
 
