@@ -25,6 +25,7 @@ from include.ledger.approvals import (
     largest_and_most_per_customer,
     listed_and_quarantined,
     load_of_run,
+    refusal_of,
 )
 from include.ledger.batches import find_batch
 from include.ledger.claims import batches_of_run
@@ -83,18 +84,19 @@ def refuse_unless_approved(context: FlowContext, run_id: int) -> None:
         ApprovalMissing: A brake was pulled and nobody approved exactly this load.
         ApprovalRefused: A person refused it.
     """
+    with context.ledger.read() as connection:
+        refusal = refusal_of(connection, run_id)
+    if refusal is not None:
+        raise ApprovalRefused(f"{refusal.answered_by} refused this run: {refusal.words or 'no reason given'}.")
     found = judge_run(context, run_id)
     if found.may_go:
         return
-    if found.answer is not None:
-        raise ApprovalRefused(
-            f"{found.answer.answered_by} refused this run: {found.answer.words or 'no reason given'}."
-        )
     raise ApprovalMissing(
         f"A brake stopped this run before delivery ({in_words(context, found)}). Nothing was sent. "
         "Look at the figures, then "
-        f"`python -m include.cli approve --profile {context.profile.name} --run-id {run_id} --by NAME --why WORDS`, "
-        "or answer in Airflow (Browse > Required Actions), and clear the delivery."
+        f"`python -m include.cli approve --profile {context.profile.name} --run-id {run_id} --by NAME --why WORDS` "
+        "and clear the delivery; or clear `approve`, with what follows it, and answer in Airflow (Browse > Required "
+        "Actions)."
     )
 
 
