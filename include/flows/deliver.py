@@ -43,7 +43,7 @@ from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
 from include.ledger.batches import Batch, find_batch
 from include.ledger.events import Note, enter
-from include.ledger.holds import holds_on_batch
+from include.ledger.holds import holds_on_batch, lock_holds
 
 _GONE: Final = (BatchState.DELIVERED, BatchState.RECONCILED)
 _ACTOR: Final = "deliver"
@@ -136,8 +136,7 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
         _promise_to_rename(context, batch, mine, run_id, {"found": found.there})
         return _delivered(context, batch, run_id, found)
     refuse_if_it_left(context, batch)
-    if context.profile.batch.delivery == "rename":
-        remove_leftovers(context, server, batch)
+    remove_leftovers(context, server, batch)
     if _too_late(context, batch):
         return _withdraw(context, batch, run_id)
     settings = context.profile.batch
@@ -158,9 +157,11 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
             server.remove(temporary)
             return _withdraw(context, batch, run_id)
         _promise_to_rename(context, batch, mine, run_id, {"temporary": temporary, "final": final})
-    except DokuError:
+    except DokuError as caught:
         with suppress(RemoteError, RemoteRefused):
             server.remove(temporary)
+        if isinstance(caught, (RemoteError, RemoteRefused)) and _batch(context, batch.batch_id).delivery_try != mine:
+            raise _taken_over(batch) from None  # which removed this try's file: the server's answer says nothing
         raise
     return _place(context, server, batch, run_id, lambda: _rename(server, temporary, final))
 
@@ -194,12 +195,20 @@ def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: in
     context.step("deliver: manifest kept")
     traced = {"try": mine, "manifest": manifest.artefact, "manifest_sha256": manifest.digest, **details}
     with context.ledger.write() as connection:
+        lock_holds(connection, batch.billing_source)  # a hold that is just being placed counts
         _refuse_if_held(connection, batch)
         still_mine = (tables.batch.c.delivery_try == mine, tables.batch.c.state == BatchState.DELIVERING)
         note = Note(context.clock(), _ACTOR, run_id, traced)
         if not enter(connection, batch.batch_id, BatchState.RENAMING, note, *still_mine):
-            raise RemoteError(f"Another try took over the delivery of {batch.file_name}; this one leaves it alone.")
+            raise _taken_over(batch)
     context.step("deliver: promise committed")
+
+
+def _taken_over(batch: Batch) -> RemoteError:
+    return RemoteError(
+        f"Another try took over the delivery of {batch.file_name}; this one leaves it alone. "
+        "Run again, it finds out how that ended."
+    )
 
 
 def _place(
@@ -322,6 +331,8 @@ def _stepping(context: FlowContext, chunks: Iterable[bytes]) -> Iterator[bytes]:
 def remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch) -> None:
     """Temporary files of tries that broke off; without its file a try that only hangs cannot rename any more."""
     settings = context.profile.batch
+    if settings.delivery == "direct":
+        return
     folder = settings.temporary_folder or settings.folder
     pattern = _temporary_name(settings.temporary_name, batch, "*")
     for listed in server.list(folder):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.brakes import Brake
 from include.domain.states import BatchState, RunKind
 from include.ledger.events import Note, add_decision
+from include.ledger.once import insert_new
 from include.ledger.tables import approval, attempt, batch, brake, quarantined_charge, run, run_balance
 
 PASSED = "none"
@@ -65,15 +65,13 @@ def keep_judgement(
     connection: Connection, profile: str, run_id: int, load: Load, brakes: Sequence[Brake], now: datetime
 ) -> None:
     """Store what a run was judged, once."""
-    insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     pulled = list(brakes) or [Brake(PASSED, "no brake")]
     rows = [
         {"run_id": run_id, "plaintext_digest": load.plaintext_digest, "kind": one.kind, "count": load.count,
          "total": load.total, "words": one.words, "pulled_at": now}
         for one in pulled
     ]  # fmt: skip
-    new = connection.execute(insert_for(brake).values(rows).on_conflict_do_nothing()).rowcount
-    if brakes and new:
+    if insert_new(connection, brake, rows) and brakes:
         details = {"count": load.count, "total": load.total, "brakes": {one.kind: one.words for one in brakes}}
         add_decision(connection, profile, "brake", f"run {run_id}", Note(now, "brakes", run_id, details))
 
@@ -92,9 +90,16 @@ def answer_to(connection: Connection, run_id: int, load: Load) -> Answer | None:
     return Answer(*found) if found else None
 
 
+def refusal_of(connection: Connection, run_id: int) -> Answer | None:
+    """A person's refusal of a run, whatever it would have sent then: what is left of it is refused too."""
+    where = (approval.c.run_id == run_id, approval.c.answer == "refused")
+    found = connection.execute(select(approval.c.answer, approval.c.answered_by, approval.c.words).where(*where))
+    first = found.first()
+    return Answer(*first) if first else None
+
+
 def keep_answer(connection: Connection, profile: str, run_id: int, load: Load, answer: Answer, now: datetime) -> bool:
     """Store a person's answer; the first one stands. False when there was one already."""
-    insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {
         "run_id": run_id,
         "plaintext_digest": load.plaintext_digest,
@@ -105,7 +110,7 @@ def keep_answer(connection: Connection, profile: str, run_id: int, load: Load, a
         "answered_at": now,
         "words": answer.words,
     }
-    if connection.execute(insert_for(approval).values(values).on_conflict_do_nothing()).rowcount != 1:
+    if not insert_new(connection, approval, [values]):
         return False
     details = {"answer": answer.answer, "count": load.count, "total": load.total, "words": answer.words,
                "plaintext": load.plaintext_digest}  # fmt: skip

@@ -5,10 +5,10 @@ from datetime import date
 from typing import Final
 
 from sqlalchemy import Connection, func, null, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.states import RunKind, RunState
 from include.ledger.events import Note, add_decision
+from include.ledger.once import insert_new
 from include.ledger.tables import attempt, batch, closed_charge, quarantined_charge, run, run_charge
 
 _LIVE: Final = """
@@ -75,7 +75,6 @@ def close_charge(
     words: str,
 ) -> bool:
     """Close a charge for good. False when it is closed already."""
-    insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {
         "billing_source": billing_source,
         "profile": profile,
@@ -88,7 +87,7 @@ def close_charge(
         "due_date": listing.due_date,
         "customer_id": listing.customer_id,
     }
-    if connection.execute(insert_for(closed_charge).values(values).on_conflict_do_nothing()).rowcount != 1:
+    if not insert_new(connection, closed_charge, [values]):
         return False
     add_decision(connection, profile, "cancel", charge_id, note)
     return True

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, exists, insert, or_, select, update
 
 from include.ledger.batches import Batch
 from include.ledger.events import Note, add_decision
+from include.ledger.store import lock
 from include.ledger.tables import attempt, hold
 
 SCOPES: Final = ("charge", "customer", "batch", "profile")
@@ -33,10 +34,16 @@ class Hold:
 _COLUMNS: Final = [hold.c[name] for name in Hold.__dataclass_fields__]
 
 
+def lock_holds(connection: Connection, billing_source: str) -> None:
+    """Holds of a billing source are placed, lifted and obeyed one after the other, until the transaction ends."""
+    lock(connection, f"holds:{billing_source}")
+
+
 def place_hold(
     connection: Connection, *, billing_source: str, profile: str, scope: str, subject: str, note: Note, reason: str
 ) -> bool:
     """Place a hold. False when the same subject is held already."""
+    lock_holds(connection, billing_source)
     if any((one.scope, one.subject) == (scope, subject) for one in active_holds(connection, billing_source)):
         return False
     values = {
@@ -57,6 +64,7 @@ def lift_hold(
     connection: Connection, *, billing_source: str, profile: str, scope: str, subject: str, note: Note, reason: str
 ) -> bool:
     """End a hold. False when there is none."""
+    lock_holds(connection, billing_source)
     where = (
         hold.c.billing_source == billing_source,
         hold.c.scope == scope,

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import pytest
 
-from tests.sweeps import crash, matrix
+from tests.sweeps import acts, crash, matrix
+from tests.sweeps.acts import Stage
 from tests.sweeps.conftest import POSTGRESQL
 from tests.sweeps.sample import FULL
 from tests.sweeps.scenarios import SCENARIOS
@@ -70,3 +71,28 @@ def test_a_day_differs_from_itself_in_nothing(make_workshop):
     assert [step.name for step in first.steps] == [step.name for step in second.steps]
     assert crash.differences(first.state, second.state) == []
     assert json.dumps(first.state) == json.dumps(second.state)
+
+
+def test_a_refusal_that_broke_off_lets_nothing_through(make_workshop):
+    """What is left of a refused run may pull no brake any more; the refusal is of the whole run."""
+    changes = {"limits": {"max_rows_per_batch": 20}, "brakes": {"max_count": 30, "max_quarantined_share": 0.99}}
+    with make_workshop("sqlite").scene("sqlite", 60, changes) as (scene, doku):
+        stage = Stage(scene, lambda: None)
+        for do in (acts.claim, acts.seal, acts.judge):
+            do(stage)
+        seen = []
+
+        def step(name):
+            seen.append(name)
+            if seen.count("withdraw: before it is recorded") == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            acts.refuse(Stage(scene, lambda: None, step=step))
+        acts.deliver_all(stage)
+        crash._work(doku)
+        assert doku.files == []
+        assert "ApprovalRefused" in stage.ended[0]
+        acts.refuse(stage)
+        assert {row.state for row in crash._query(scene, "SELECT state FROM batch")} == {"withdrawn"}
+        assert list(crash.problems(scene, doku)) == []
