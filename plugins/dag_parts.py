@@ -3,6 +3,8 @@
 Imported while DAG files are parsed: reads profile files only, no connection and no variable, and loads no frames.
 """
 
+import hashlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -42,7 +44,7 @@ def broken_profiles() -> Iterator[tuple[str, str]]:
         try:
             load_profile(path)
         except ConfigError as caught:
-            yield re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem), caught.message
+            yield _part_of_a_dag_id(path.stem), caught.message
     if not profiles_dir().is_dir():
         yield "no_folder", f"{profiles_dir()}: no such folder; set {PROFILES_DIR_VARIABLE} to the folder of profiles"
 
@@ -55,6 +57,12 @@ def delivered(profile: Profile) -> Asset:
 def tags(profile: Profile) -> list[str]:
     """Tags of a profile's DAGs."""
     return [TAG, profile.name, profile.environment]
+
+
+def _part_of_a_dag_id(stem: str) -> str:
+    """The name itself where Airflow allows it; else made so that two files never share a DAG."""
+    allowed = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:200]
+    return allowed if allowed == stem else f"{allowed}.{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}"
 
 
 def _files() -> list[Path]:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final, Protocol
 
@@ -69,7 +70,7 @@ class Artefacts:
         Args:
             folder: Relative, with slashes.
             name: The name for people; a random ending is added, so that two copies of a task cannot meet.
-            chunks: The bytes.
+            chunks: The bytes. An error of theirs is passed on, and nothing is kept.
 
         Raises:
             ArtefactError: The store refused.
@@ -79,11 +80,16 @@ class Artefacts:
         path = self._base / artefact
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                    digest.update(chunk)
-                    size += len(chunk)
+            try:
+                with path.open("wb") as file:
+                    for chunk in chunks:
+                        file.write(chunk)
+                        digest.update(chunk)
+                        size += len(chunk)
+            except BaseException:
+                with suppress(OSError):
+                    path.unlink()  # a part that no record would ever name
+                raise
         except OSError as caught:
             raise ArtefactError(
                 f"The artefact store cannot take {artefact} "

@@ -1,6 +1,6 @@
 """Reconcile, first half: find reports at DOKU's server that have stopped growing, and keep them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -8,7 +8,7 @@ from include.doku.sftp import RemoteFile, SftpServer
 from include.domain.errors import RemoteError
 from include.flows.context import FlowContext
 from include.ledger.batches import OPEN_STATES, batches_in
-from include.ledger.reports import Sighting, is_known, record_report
+from include.ledger.reports import Sighting, is_known, record_report, written_back
 from include.schemas.profile import Profile
 
 
@@ -61,17 +61,23 @@ def fetch_reports(context: FlowContext, names: Sequence[str]) -> list[int]:
         return [report_id for report_id in found if report_id is not None]
 
 
-def delete_fetched(context: FlowContext, fetched: Iterable[Sighting]) -> None:
-    """Delete files from the folder of reports, as long as they are the ones that were fetched.
+def delete_written_back(context: FlowContext) -> None:
+    """Delete the reports that are written back from the server's folder; also those that an earlier run failed at.
 
-    A name that has another size or time by now is a report that nobody has read: it stays.
+    Each is read once more before: a name that holds another content by now is a report that nobody has read, and stays.
+
+    Raises:
+        RemoteError, RemoteRefused, HostKeyError: What is still there is tried again by the next run.
     """
+    profile = context.profile
     with context.remote() as server:
-        for seen in fetched:
-            listed = server.stat(_path(context.profile, seen.file_name))
-            if listed is not None and _sighting(context.profile, listed) == seen:
+        for listed in server.list(profile.report.folder):
+            with context.ledger.read() as connection:
+                digest = written_back(connection, profile.name, _sighting(profile, listed))
+            path = _path(profile, listed.name)
+            if digest is not None and server.digest(path)[0] == digest:
                 context.step("write back: before a report is deleted")
-                server.remove(_path(context.profile, seen.file_name))
+                server.remove(path)
                 context.step("write back: report deleted")
 
 
@@ -80,7 +86,7 @@ def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:
     before = server.stat(_path(profile, name))
     if before is None:
         return None
-    seen = _sighting(profile, before)
+    seen, began = _sighting(profile, before), context.clock()
     context.step("fetch: before a report is kept")
     folder = f"reports/{profile.name}/{context.today.isoformat()}"
     kept = context.artefacts.keep(folder, name, server.read(_path(profile, name), before.size))
@@ -95,7 +101,7 @@ def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:
     context.step("fetch: report kept")
     with context.ledger.write() as connection:
         report_id, new = record_report(
-            connection, profile.name, seen, digest=kept.digest, artefact=kept.artefact, at=context.clock()
+            connection, profile.name, seen, digest=kept.digest, artefact=kept.artefact, at=began
         )
     context.step("fetch: committed")
     if not new:

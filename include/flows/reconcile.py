@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from include.billing.outcomes import UpsertCounts
 from include.domain.states import BatchState, ReportState, RunState
 from include.flows.context import FlowContext
-from include.flows.fetch import delete_fetched
+from include.flows.fetch import delete_written_back
 from include.flows.tell_merchant import tell, tell_withdrawal
 from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.events import Note, enter
-from include.ledger.reports import Report, advance_report, reports_in, sightings_of
+from include.ledger.reports import Report, advance_report, reports_in
 from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.writeback import outcomes_of_report
 
@@ -62,6 +62,8 @@ def write_back(context: FlowContext) -> UpsertCounts:
         tell_withdrawal(context, batch)
     for report in reports:
         counts += _write_report(context, report)
+    if context.profile.report.delete_after:
+        delete_written_back(context)
     return counts
 
 
@@ -103,8 +105,5 @@ def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
     context.step("write back: merchant told")
     with context.ledger.write() as connection:
         advance_report(connection, report.report_id, ReportState.WRITTEN_BACK, written_back_at=context.clock())
-        sightings = sightings_of(connection, report.report_id)
     context.step("write back: committed")
-    if context.profile.report.delete_after:
-        delete_fetched(context, sightings)
     return counts

@@ -16,14 +16,20 @@ from include.ledger.types import UtcDateTime
 
 _AGAIN: Final = """
     CREATE TEMPORARY TABLE staged_again AS
-    SELECT l.line_no, f.status, f.response_code, f.amount, f.approval_code
-    FROM staged_line l
-    JOIN (SELECT invoice_number, min(line_no) AS first_line FROM staged_line
-          GROUP BY invoice_number HAVING count(*) > 1) d
-      ON d.invoice_number = l.invoice_number AND l.line_no > d.first_line
-    JOIN staged_line f ON f.line_no = d.first_line
+    SELECT line_no, nth, CASE WHEN status <> 'unknown' AND line_no > decided_by THEN 1 ELSE 0 END AS otherwise
+    FROM (
+        SELECT l.line_no, l.status,
+               row_number() OVER (PARTITION BY l.invoice_number, l.status, l.response_code, coalesce(l.amount, -1),
+                                  coalesce(l.approval_code, '') ORDER BY l.line_no) AS nth,
+               min(CASE WHEN l.status <> 'unknown' THEN l.line_no END) OVER (PARTITION BY l.invoice_number)
+                   AS decided_by
+        FROM staged_line l
+        JOIN (SELECT invoice_number FROM staged_line GROUP BY invoice_number HAVING count(*) > 1) d
+          ON d.invoice_number = l.invoice_number
+    ) n
 """
-# Lines whose invoice number stood in an earlier line of the same file, with what that one said. Almost always empty.
+# Lines whose invoice number stands in the file more than once: the how-manieth of its wording a line is, and whether
+# an earlier line had decided otherwise. Almost always empty.
 
 _CLASSIFY: Final = """
     INSERT INTO report_line (report_id, line_no, invoice_number, amount, currency, response_code, response_message,
@@ -32,10 +38,8 @@ _CLASSIFY: Final = """
         l.approval_code, l.masked_card, l.bank, l.channel, l.network, l.advice_code, l.status,
         CASE WHEN a.invoice_number IS NULL OR b.state IN ('claimed', 'sealed', 'delivering') THEN 'unexpected'
              WHEN a.profile <> :profile THEN 'other_profile'
-             WHEN g.status = l.status AND g.response_code = l.response_code
-                  AND coalesce(g.amount, -1) = coalesce(l.amount, -1)
-                  AND coalesce(g.approval_code, '') = coalesce(l.approval_code, '') THEN 'repeat'
-             WHEN g.status <> 'unknown' AND l.status <> 'unknown' THEN 'conflict'
+             WHEN g.nth > 1 THEN 'repeat'
+             WHEN g.otherwise = 1 THEN 'conflict'
              WHEN o.status IS NOT NULL AND o.response_code = l.response_code
                   AND coalesce(o.amount, -1) = coalesce(l.amount, -1)
                   AND coalesce(o.approval_code, '') = coalesce(l.approval_code, '') THEN 'repeat'

@@ -1,11 +1,10 @@
 """DOKU's reports in the ledger: which were seen, fetched, taken in, and how far they came."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LedgerError
@@ -44,23 +43,47 @@ class Report:
     refused_reason: str | None
 
 
+CLOSE_SECONDS: Final = 5
+"""A file fetched within so many seconds of its own time may have been replaced within that second since."""
+
+
 def is_known(connection: Connection, profile: str, seen: Sighting) -> bool:
-    """Whether a listed file was fetched before: same folder, name, size and time."""
-    sighting = report_sighting.c
-    where = (
-        sighting.profile == profile,
-        sighting.folder == seen.folder,
-        sighting.file_name == seen.file_name,
-        sighting.size == seen.size,
-        sighting.modified == seen.modified,
+    """Whether a listed file was fetched before: same folder, name, size and time, and not right after that time.
+
+    Servers give whole seconds, so a file that was fetched in the second in which it was written might be another one by
+    now, of the same size. It is fetched once more; by its content it is known or new. (Not so where the clocks of the
+    two differ by more than `CLOSE_SECONDS`: then nothing can be said.)
+    """
+    found = connection.execute(select(report_sighting.c.seen_at).where(*_of(profile, seen))).first()
+    return found is not None and not _is_close(seen, found.seen_at)
+
+
+def written_back(connection: Connection, profile: str, seen: Sighting) -> str | None:
+    """SHA-256 (hex) of the report that a listed file was when it was fetched, if that report is done with."""
+    statement = (
+        select(report_file.c.content_digest)
+        .join(report_sighting, report_sighting.c.report_id == report_file.c.report_id)
+        .where(*_of(profile, seen), report_file.c.state == ReportState.WRITTEN_BACK)
     )
-    return connection.execute(select(sighting.report_id).where(*where)).first() is not None
+    return connection.scalar(statement)
+
+
+def _of(profile: str, seen: Sighting) -> list[ColumnElement[bool]]:
+    facts = {"profile": profile, **asdict(seen)}
+    return [report_sighting.c[name] == value for name, value in facts.items()]
+
+
+def _is_close(seen: Sighting, at: datetime) -> bool:
+    return abs(at.timestamp() - seen.modified) <= CLOSE_SECONDS
 
 
 def record_report(
     connection: Connection, profile: str, seen: Sighting, *, digest: str, artefact: str, at: datetime
 ) -> tuple[int, bool]:
     """Note a fetched report; one whose content was fetched before stays the one it was.
+
+    Args:
+        at: When its fetching began.
 
     Returns:
         Its id, and whether its content is new.
@@ -80,16 +103,11 @@ def record_report(
     new = connection.execute(inserted).one_or_none() is not None
     where = (report_file.c.profile == profile, report_file.c.content_digest == digest)
     report_id = connection.execute(select(report_file.c.report_id).where(*where)).scalar_one()
-    sighting = {
-        "profile": profile,
-        "folder": seen.folder,
-        "file_name": seen.file_name,
-        "size": seen.size,
-        "modified": seen.modified,
-        "report_id": report_id,
-        "seen_at": at,
-    }
+    sighting = {"profile": profile, **asdict(seen), "report_id": report_id, "seen_at": at}
     connection.execute(insert_for(report_sighting).values(sighting).on_conflict_do_nothing())
+    if not is_known(connection, profile, seen):
+        values = {"report_id": report_id, "seen_at": at}
+        connection.execute(update(report_sighting).where(*_of(profile, seen)).values(**values))
     return report_id, new
 
 
@@ -134,14 +152,6 @@ def reopen_refused(connection: Connection, profile: str, file_name: str) -> list
     for report in refused:
         advance_report(connection, report.report_id, ReportState.FETCHED, refused_reason=None)
     return refused
-
-
-def sightings_of(connection: Connection, report_id: int) -> Sequence[Sighting]:
-    """Under which names a report's content was listed."""
-    sighting = report_sighting.c
-    statement = select(sighting.folder, sighting.file_name, sighting.size, sighting.modified)
-    rows = connection.execute(statement.where(sighting.report_id == report_id).order_by(sighting.file_name))
-    return [Sighting(*row) for row in rows]
 
 
 def reports_answering(connection: Connection, batch_id: int) -> list[tuple[str, str]]:

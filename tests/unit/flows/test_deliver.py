@@ -406,8 +406,9 @@ def test_a_try_that_was_taken_over_does_not_rename(sealed):
     endings = []
 
     def first() -> None:
-        with pytest.raises((RemoteError, RemoteRefused)):
+        with pytest.raises(RemoteError, match="Another try took over") as caught:
             sealed.go()
+        assert caught.value.retryable
         endings.append(_state(sealed))
 
     first()

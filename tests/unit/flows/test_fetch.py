@@ -6,6 +6,7 @@ import pytest
 
 from include.domain.errors import RemoteError, RemoteRefused
 from include.flows.fetch import fetch_reports, look_for_reports
+from include.ledger.reports import CLOSE_SECONDS
 from tests.flows_harness import charge, lost, refused
 
 
@@ -81,6 +82,7 @@ def test_a_broken_download_leaves_no_record(sent, trouble):
     with pytest.raises((RemoteError, RemoteRefused)):
         fetch_reports(sent.context, [name])
     assert sent.sql("SELECT * FROM report_file") == []
+    assert list(sent.artefacts.rglob("RPT*")) == []
     assert len(fetch_reports(sent.context, [name])) == 1
 
 
@@ -114,6 +116,70 @@ def test_a_new_report_under_an_old_name_is_not_deleted_unread(sent):
     sent.reconcile()
     assert sent.told()["C2", 1]["status"] == "paid"
     assert sent.server.files("/outbound") == {}
+
+
+@pytest.mark.parametrize("trouble", [lost(), refused()])
+def test_a_report_that_could_not_be_deleted_is_deleted_by_a_later_run(sent, trouble):
+    sent.changed({"report": {"delete_after": True}})
+    name = sent.report((sent.numbers["C1"], 100_000, "0000"))
+    sent.server.plan("remove", before=trouble)
+    with pytest.raises((RemoteError, RemoteRefused)):
+        sent.reconcile()
+    assert set(sent.server.files("/outbound")) == {name}
+    assert sent.told()["C1", 1]["status"] == "paid"
+    sent.reconcile()
+    assert sent.server.files("/outbound") == {}
+
+
+def test_a_corrected_report_of_the_same_size_and_second_is_not_deleted_unread(sent):
+    sent.changed({"report": {"delete_after": True}})
+    name = sent.report((sent.numbers["C1"], 100_000, "0000"))
+    _in_second(sent, name, 1_000_000)
+    sent.server.plan("remove", before=lost())
+    with pytest.raises(RemoteError):
+        sent.reconcile()
+    sent.report((sent.numbers["C2"], 100_000, "0000"), name=name)
+    _in_second(sent, name, 1_000_000)
+    sent.reconcile()
+    assert set(sent.server.files("/outbound")) == {name}
+
+
+def _in_second(sent, name, second):
+    os.utime(sent.remote_root / "outbound" / name, (second, second))
+
+
+def test_a_corrected_report_of_the_same_name_size_and_second_is_read_too(sent):
+    """Fetched in the very second in which it was written: it may be another one by now."""
+    second = int(sent.now.timestamp())
+    name = sent.report((sent.numbers["C1"], 100_000, "0051"))
+    _in_second(sent, name, second)
+    sent.reconcile()
+    sent.report((sent.numbers["C2"], 100_000, "0000"), name=name)
+    _in_second(sent, name, second)
+    sent.later(minutes=15)
+    assert _names(look_for_reports(sent.context).listed) == [name]
+    sent.reconcile()
+    assert {key[0]: one["status"] for key, one in sent.told().items()} == {"C1": "declined", "C2": "paid"}
+    assert look_for_reports(sent.context).listed == ()
+    assert len(sent.sql("SELECT * FROM report_file")) == 2
+
+
+def test_a_report_that_was_fetched_in_its_own_second_is_fetched_once_more_and_no_more(sent):
+    name = sent.report((sent.numbers["C1"], 100_000, "0000"))
+    _in_second(sent, name, int(sent.now.timestamp()) - CLOSE_SECONDS)
+    sent.reconcile()
+    before = sent.dump("report_sighting", "run", "run_balance")
+    sent.later(minutes=15)
+    sent.reconcile()
+    assert sent.dump("report_sighting", "run", "run_balance") == before
+    assert look_for_reports(sent.context).listed == ()
+
+
+def test_a_report_that_was_fetched_well_after_its_own_second_is_known(sent):
+    name = sent.report((sent.numbers["C1"], 100_000, "0000"))
+    _in_second(sent, name, int(sent.now.timestamp()) - CLOSE_SECONDS - 1)
+    sent.fetch()
+    assert look_for_reports(sent.context).listed == ()
 
 
 def test_a_server_without_the_folder_says_so(sent):

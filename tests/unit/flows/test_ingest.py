@@ -123,6 +123,24 @@ def test_another_currency_is_a_difference(merchant):
     assert found.refused_reason or found.classes == {"amount_differs": 1}
 
 
+@pytest.mark.parametrize(
+    ("codes", "classes"),
+    [
+        (["0000", "0051", "0051"], {"answer": 1, "conflict": 1, "repeat": 1}),
+        (["0000", "0051", "0000", "0051"], {"answer": 1, "conflict": 1, "repeat": 2}),
+        (["0000", "0051", "0005"], {"answer": 1, "conflict": 2}),
+        (["0010", "0000", "0051"], {"answer": 2, "conflict": 1}),
+        (["0010", "0000", "0010"], {"answer": 2, "repeat": 1}),
+    ],
+)
+def test_lines_of_one_attempt_in_one_report(sent_on_each, codes, classes):
+    merchant = sent_on_each
+    found = _take_in(merchant, *(_line(merchant, "C1", code) for code in codes), success=codes.count("0000"))
+    assert found.classes == classes
+    assert len(_breaks(merchant)) == classes.get("conflict", 0)
+    assert _outcomes(merchant) == {"C1": "paid"}
+
+
 def test_an_identical_line_of_a_second_report_is_nothing(sent):
     _take_in(sent, _line(sent, "C1"), _line(sent, "C2", "0051"))
     before = (_outcomes(sent), _breaks(sent))
