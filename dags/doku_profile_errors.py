@@ -15,6 +15,8 @@ def profile_error_dag(name: str, problem: str) -> DAG:
     """The DAG that stands for a broken profile."""
     with DAG(
         dag_id=f"doku_profile_error__{name}",
+        dag_display_name=f"Broken profile: {name}",
+        description=problem,
         schedule=None,
         default_args={**DEFAULT_ARGS, "retries": 0},
         tags=[TAG, "profile-error"],

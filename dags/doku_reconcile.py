@@ -42,6 +42,7 @@ def reconcile_dag(profile: Profile) -> DAG:
     with DAG(
         dag_id=f"doku_reconcile__{profile.name}",
         dag_display_name=f"Reconcile: {profile.title}",
+        description="DOKU's reports become outcomes",
         schedule=AssetOrTimeSchedule(timetable=timetable, assets=woken) if timetable else woken,
         catchup=False,
         max_active_runs=1,

@@ -55,6 +55,7 @@ def submit_dag(profile: Profile) -> DAG:
     with DAG(
         dag_id=f"doku_submit__{profile.name}",
         dag_display_name=f"Submit: {profile.title}",
+        description="Due charges become batch files at DOKU",
         schedule=CronTriggerTimetable(cron, timezone=profile.timezone) if cron else None,
         catchup=False,
         max_active_runs=1,

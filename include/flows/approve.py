@@ -100,16 +100,27 @@ def refuse_unless_approved(context: FlowContext, run_id: int) -> None:
     )
 
 
-def answer_run(context: FlowContext, run_id: int, *, by: str, approve: bool, words: str) -> Judgement:
+def answer_run(
+    context: FlowContext, run_id: int, *, by: str, approve: bool, words: str, shown: str | None = None
+) -> Judgement:
     """Store a person's answer to what the run would send now; a refusal withdraws its batches.
 
+    Args:
+        shown: Digest of the load that the person was shown, if that was a while ago.
+
     Raises:
-        NotAllowed: Nobody in particular, or who started the run where the profile asks for four eyes.
+        NotAllowed: Nobody in particular; who started the run where the profile asks for four eyes; or another load was
+            shown than would be sent now.
     """
     with context.ledger.read() as connection:
         run = find_run(connection, run_id)
     _refuse_answer(context, run, by, approve=approve)
     found = judge_run(context, run_id)
+    if approve and shown is not None and shown != found.load.plaintext_digest:
+        raise NotAllowed(
+            f"What run {run_id} would send has changed since {by} was asked ({in_words(context, found)}). Nothing was "
+            "approved. Clear `approve`, with what follows it, to be asked about the present figures."
+        )
     answer = Answer("approved" if approve else "refused", by, words)
     context.step("approve: before the answer is kept")
     with context.ledger.write() as connection:

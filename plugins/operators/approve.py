@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
+from airflow.sdk.exceptions import TaskAwaitingInput
 
 from include.domain.states import RunKind
 from plugins.errors import errors_in_words
@@ -13,6 +14,7 @@ from plugins.errors import errors_in_words
 if TYPE_CHECKING:
     from include.flows.approve import Judgement
     from include.flows.context import FlowContext
+    from include.ledger.runs import Run
 
 APPROVE = "Approve"
 REFUSE = "Refuse"
@@ -46,20 +48,27 @@ class ApproveOperator(HITLOperator):
 
     def execute(self, context: Any) -> Any:
         """Judge; then go on, or wait for a person."""
+        from include.flows.approve import judge_run
         from plugins.flow_context import flow_context_of
+        from plugins.runs import ledger_run
 
         with errors_in_words(), flow_context_of(self.profile) as flow:
-            found = self._judge(flow, context)
+            run = ledger_run(flow, RunKind.SUBMIT, context)
+            found = judge_run(flow, run.run_id)
             if found.may_go:
                 self.log.info("No brake is pulled: %s charges go on", found.load.count)
                 return {"brakes": [], "count": found.load.count}
             if found.answer is not None:
                 return {"brakes": [one.kind for one in found.brakes], "answer": found.answer.answer}
-            self._ask(flow, found)
-        return super().execute(context)
+            self._ask(flow, run, found)
+        try:
+            return super().execute(context)
+        except TaskAwaitingInput as waiting:
+            shown = {"shown": found.load.plaintext_digest}
+            raise TaskAwaitingInput(method_name=waiting.method_name, timeout=waiting.timeout, kwargs=shown) from None
 
-    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Record what the person said; nothing said in time is a refusal."""
+    def execute_complete(self, context: Any, event: dict[str, Any], shown: str | None = None) -> Any:
+        """Record what the person said to what was shown; nothing said in time is a refusal."""
         from include.flows.approve import answer_run, withdraw_run
         from plugins.flow_context import flow_context_of
         from plugins.runs import ledger_run
@@ -76,29 +85,24 @@ class ApproveOperator(HITLOperator):
                 by=str(person.get("name") or person.get("id") or ""),
                 approve=event["chosen_options"] == [APPROVE],
                 words=str((event.get("params_input") or {}).get("why") or ""),
+                shown=shown,
             )
             answer = found.answer
             return {"answer": answer.answer if answer else None, "answered_by": answer.answered_by if answer else None}
 
-    def _judge(self, flow: "FlowContext", context: Any) -> "Judgement":
-        from include.flows.approve import judge_run
-        from plugins.runs import ledger_run
-
-        return judge_run(flow, ledger_run(flow, RunKind.SUBMIT, context).run_id)
-
-    def _ask(self, flow: "FlowContext", found: "Judgement") -> None:
+    def _ask(self, flow: "FlowContext", run: "Run", found: "Judgement") -> None:
         from include.domain.money import for_people
         from include.flows.approve import answer_by
 
         until = answer_by(flow, found.run_id)
         currency = flow.profile.limits.currencies[0]
         lines = "\n".join(f"- **{one.kind}**: {one.words}" for one in found.brakes)
-        self.subject = f"{flow.profile.title}: {found.load.count:,} charges, {for_people(found.load.total, currency)}"
+        figures = f"{found.load.count:,} charges, {for_people(found.load.total, currency)}"
+        self.subject = f"{flow.profile.title}, {run.business_date}: {figures}"
         self.body = (
-            f"This run of profile `{flow.profile.name}` stopped before delivery:\n\n{lines}\n\n"
-            f"Nothing was sent. Approve to send exactly this ({found.load.count:,} charges, "
-            f"{for_people(found.load.total, currency)}, content {found.load.plaintext_digest[:16]}), or refuse to "
-            f"withdraw its batches. Without an answer by {until:%Y-%m-%d %H:%M} ({flow.profile.timezone}) it counts "
-            "as refused."
+            f"Run {run.run_id} of profile `{flow.profile.name}` stopped before delivery:\n\n{lines}\n\n"
+            f"Nothing was sent. Approve to send exactly this ({figures}, content {found.load.plaintext_digest[:16]}), "
+            f"or refuse to withdraw its batches. Without an answer by {until:%Y-%m-%d %H:%M} "
+            f"({flow.profile.timezone}) it counts as refused."
         )
         self.response_timeout = max(until - flow.clock(), timedelta(seconds=1))
