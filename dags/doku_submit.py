@@ -11,7 +11,13 @@ its reasons; the others go on.
 |---|---|
 | `business_date` | by hand: the local day to work for; empty: the day it is triggered. A scheduled run or a backfill works for the local day of its scheduled time. |
 | `dry_run` | decide and report, send nothing: what would go out is shown as held, for the reason `dry_run` |
-| `send_past` | a business date that is over sends nothing unless it is named here with its exact total, as `{"2026-11-20": 1250000}` (major units); otherwise it is shown as held, for the reason `past_date`. `python -m include.cli plan --profile NAME --from 2026-11-01 --to 2026-11-20 --json` prints the map; one map serves a whole backfill, in whichever order its dates run: a charge that is due on several goes out for the first |
+| `send_past` | a business date that is over sends nothing unless it is named here with its exact total, as `{"2026-11-20": 1250000}` (major units); otherwise it is shown as held, for the reason `past_date` |
+
+**Past dates.** This prints what each date would send, as `send_past` wants it. One map serves a whole backfill, in whichever
+order its dates run: a charge that is due on several goes out for the first. To send after a backfill that only showed, run
+it again with the map and let it reprocess the finished runs.
+
+    python -m include.cli plan --profile NAME --from 2026-11-01 --to 2026-11-20 --json
 
 **Tasks**
 
