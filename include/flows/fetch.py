@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from include.doku.sftp import RemoteFile, SftpServer
-from include.domain.errors import RemoteError
+from include.domain.errors import RemoteError, RemoteRefused
 from include.flows.context import FlowContext
 from include.ledger.batches import OPEN_STATES, batches_in
 from include.ledger.reports import Sighting, is_known, record_report, written_back
@@ -75,10 +75,20 @@ def delete_written_back(context: FlowContext) -> None:
             with context.ledger.read() as connection:
                 digest = written_back(connection, profile.name, _sighting(profile, listed))
             path = _path(profile, listed.name)
-            if digest is not None and server.digest(path)[0] == digest:
+            if digest is not None and _content(server, path) == digest:
                 context.step("write back: before a report is deleted")
                 server.remove(path)
                 context.step("write back: report deleted")
+
+
+def _content(server: SftpServer, path: str) -> str | None:
+    """SHA-256 (hex) of a file; None once another copy of this task has deleted it."""
+    try:
+        return server.digest(path)[0]
+    except RemoteRefused:
+        if server.stat(path) is None:
+            return None
+        raise
 
 
 def _fetch(context: FlowContext, server: SftpServer, name: str) -> int | None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from include.domain.errors import LedgerForgot
+from include.domain.errors import ArtefactError, LedgerForgot
 from include.domain.states import BEFORE_LEAVING
 from include.flows.artefacts import Kept
 from include.flows.context import FlowContext
@@ -90,9 +90,19 @@ def manifests_of(context: FlowContext, file_name: str) -> list[dict[str, Any]]:
 
 
 def manifest_at(context: FlowContext, path: str) -> dict[str, Any]:
-    """The manifest at a path of the artefact store. ArtefactError when it is not there."""
-    document: dict[str, Any] = json.loads(b"".join(context.artefacts.read(path)))
-    return document
+    """The manifest at a path of the artefact store. ArtefactError when it is gone or cannot be read any more."""
+    try:
+        document: dict[str, Any] = json.loads(b"".join(context.artefacts.read(path)))
+        seen = document["events"]
+        return {
+            **document,
+            "ledger": str(document["ledger"]),
+            "events": {"seq": int(seen["seq"]), "hash": seen["hash"]},
+        }
+    except (ValueError, KeyError, TypeError):
+        raise ArtefactError(
+            f"The kept file {path} was altered: it is no manifest any more. Restore it from the backup."
+        ) from None
 
 
 def is_of_a_lost_branch(context: FlowContext, document: Mapping[str, Any]) -> bool:

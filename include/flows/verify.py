@@ -110,7 +110,11 @@ def _manifests(context: FlowContext) -> Iterator[str]:
     for path, digest in noted.items():
         yield from _kept(context, path, digest)
     for path in context.artefacts.names(folder_of(profile)):
-        document = manifest_at(context, path)
+        try:
+            document = manifest_at(context, path)
+        except ArtefactError as caught:
+            yield caught.message
+            continue
         seen = document["events"]
         ours = document["ledger"] == context.ledger.ledger_id and path not in noted
         if ours and seen["seq"] and hashes.get(seen["seq"]) != seen["hash"]:
