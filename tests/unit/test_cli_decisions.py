@@ -218,16 +218,17 @@ def test_recovered_and_not_to_be_seen_a_person_asks_doku(person):
     assert f"{NAME}: the server shows nothing of it; ask DOKU whether they took it." in said
 
 
-@pytest.mark.parametrize("command", ["hold charge C1", "lift charge C1", "release C1", "cancel C1", "withdraw X",
-                                     "arrived X", "never-arrived X", "reopen X"])  # fmt: skip
 @pytest.mark.parametrize("missing", ["--by", "--why"])
-def test_who_and_why_are_asked_for(person, command, missing, capsys):
+def test_who_and_why_are_asked_for(missing, capsys):
     given = {"--by": "ani", "--why": "x"}
     del given[missing]
-    with pytest.raises(SystemExit) as ended:
-        person.types(*command.split(), *(word for pair in given.items() for word in pair))
-    assert ended.value.code == 2
-    assert missing in capsys.readouterr().err
+    words = [word for pair in given.items() for word in pair]
+    for command in ("hold charge C1", "lift charge C1", "release C1", "cancel C1", "withdraw X", "arrived X",
+                    "never-arrived X", "reopen X"):  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            main([*command.split(), "--profile", "insurance", *words])
+        assert ended.value.code == 2
+        assert missing in capsys.readouterr().err
 
 
 def test_no_decision_shows_a_token(person):

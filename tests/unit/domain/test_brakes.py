@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.domain.brakes import BrakeLimits, Figures, judge
@@ -57,6 +57,7 @@ LIMITS = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(FIGURES, LIMITS)
 def test_each_kind_is_pulled_at_most_once_and_says_why(figures, limits):
     pulled = judge(figures, limits)
@@ -66,16 +67,19 @@ def test_each_kind_is_pulled_at_most_once_and_says_why(figures, limits):
     assert judge(figures, limits) == pulled
 
 
+@settings(max_examples=40)
 @given(FIGURES)
 def test_a_brake_that_is_switched_off_is_never_pulled(figures):
     assert judge(figures, OFF) == []
 
 
+@settings(max_examples=40)
 @given(LIMITS, FIGURES)
 def test_a_run_that_sends_nothing_pulls_none(limits, figures):
     assert judge(Figures(**{**figures.__dict__, "count": 0}), limits) == []
 
 
+@settings(max_examples=40)
 @given(LIMITS, FIGURES, st.integers(1, 10**6))
 def test_more_of_everything_never_releases_a_fixed_limit(limits, figures, more):
     """Only "unusual" has a lower bound too."""
@@ -93,6 +97,7 @@ def test_more_of_everything_never_releases_a_fixed_limit(limits, figures, more):
         ("single_amount", "max_single", "largest"), ("same_customer", "max_per_customer", "most_per_customer"),
     ],
 )  # fmt: skip
+@settings(max_examples=40)
 @given(value=st.integers(1, 10**12))
 def test_a_fixed_limit_is_the_most_that_may_pass(kind, limit, figure, value):
     limits = _limits(**{limit: value})
@@ -113,12 +118,14 @@ def test_the_share_of_quarantined_rows(quarantined, listed, pulled):
     assert _kinds(figures, _limits(max_quarantined_share=0.2)) == pulled
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(counts, amounts), max_size=10), st.integers(2, 10), FIGURES)
 def test_with_few_earlier_runs_only_the_fixed_limits_apply(history, least, figures):
     few = Figures(**{**figures.__dict__, "history": history[: least - 1]})
     assert _kinds(few, _limits(unusual_factor=1.5, history_least=least)) == []
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(counts, amounts), min_size=5, max_size=12), st.floats(1.1, 5), counts, amounts)
 def test_unusual_is_so_many_times_above_or_below_the_median(history, factor, count, total):
     kinds = _kinds(_figures(count=count, total=total, history=history), _limits(unusual_factor=factor))

@@ -76,7 +76,6 @@ def test_a_fresh_batch_is_not_compared_again(merchant):
     [
         ("gone", "no longer listed"), ("amount = 100001", "changed"), ("token = :token", "changed"),
         ("customer_id = 'K'", "changed"), ("due_date = '2026-11-19'", "changed"), ("token = NULL", "changed"),
-        ("amount = 'x'", "changed"),
     ],
 )  # fmt: skip
 def test_exactly_what_is_gone_or_changed_is_withdrawn(waiting, change, proof):
@@ -100,9 +99,8 @@ def test_exactly_what_is_gone_or_changed_is_withdrawn(waiting, change, proof):
     close_submit_run(waiting.context, waiting.made)
 
 
-@pytest.mark.parametrize("change", ["description = 'other'", "channel = 'OTHER'", "billing_number = '1'"])
-def test_what_does_not_matter_to_the_charge_changes_nothing(waiting, change):
-    waiting.change_charges(f"{change} WHERE charge_id = 'C1'")
+def test_what_does_not_matter_to_the_charge_changes_nothing(waiting):
+    waiting.change_charges("description = 'other', channel = 'OTHER', billing_number = '1' WHERE charge_id = 'C1'")
     waiting.go()
     assert _withdrawn(waiting) == {}
 

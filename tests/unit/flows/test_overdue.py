@@ -70,13 +70,14 @@ def test_while_the_server_does_not_answer_it_stays_for_a_later_run(merchant, sta
     assert len(batch_ids) == 1
 
 
-@pytest.mark.parametrize("trace", ["/inbound/" + NAME, "/archive/" + NAME, "/outbound/RPT_" + NAME])
-def test_a_claimed_batch_that_the_server_shows_stops_everything(merchant, trace):
+def test_a_claimed_batch_that_the_server_shows_stops_everything(merchant):
     """The ledger was restored: the file left after the state that it knows."""
     _, batch_id = _left_behind(merchant, "claimed")
-    merchant.server.put(trace, b"whatever")
-    with pytest.raises(LedgerForgot, match="recover --profile insurance"):
-        merchant.claim(business_date=TOMORROW)
+    for folder, name in (("inbound", NAME), ("archive", NAME), ("outbound", f"RPT_{NAME}")):
+        merchant.server.put(f"/{folder}/{name}", b"whatever")
+        with pytest.raises(LedgerForgot, match="recover --profile insurance"):
+            merchant.claim(business_date=TOMORROW)
+        (merchant.remote_root / folder / name).unlink()
     assert merchant.batch(batch_id)["state"] == "claimed"
 
 

@@ -62,8 +62,8 @@ def test_each_profile_has_a_chain_of_its_own(ledger):
     ["actor = 'budi'", "subject = 'charge C9'", "details = '{}'", "kind = 'lift'", "at = '2020-01-01 00:00:00+00:00'",
      "run_id = NULL, state = 'paid'", "previous_hash = 'x'", "hash = 'x'"],
 )  # fmt: skip
-@pytest.mark.parametrize("seq", [3, 5])
-def test_a_changed_event_shows(ledger, change, seq):
+def test_a_changed_event_shows(ledger, change):
+    seq = 5
     _write(ledger)
     try:
         _execute(ledger, f"UPDATE event SET {change} WHERE seq = {seq}")
