@@ -37,7 +37,8 @@ def conclude_batches(context: FlowContext, run_id: int) -> Concluded:
             found = totals(batch_lines(connection, batch.batch_id))
             awaiting = found.get((batch.currency, "awaiting"), (0, 0))[0]
             now = context.clock()
-            if batch.state is not BatchState.DELIVERED and awaiting < batch.line_count:
+            sent = batch.line_count - batch.withdrawn_count  # what was withdrawn before it left proves nothing
+            if batch.state is not BatchState.DELIVERED and awaiting < sent:
                 proof = Note(now, _ACTOR, run_id, {"proof": "a report answers it"})
                 enter(connection, batch.batch_id, BatchState.DELIVERED, proof, delivered_at=now)
             if awaiting:

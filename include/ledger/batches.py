@@ -163,17 +163,22 @@ def line_frames(ledger: Ledger, batch_id: int, rows: int = 50_000) -> Iterator[p
 def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: datetime, by: str = "delivery") -> None:
     """Give every attempt of a batch the outcome `withdrawn`: it provably never reached DOKU, its charges are free.
 
+    Those that were withdrawn one by one before keep the outcome that they have.
+
     Args:
         proof: What shows it, in words.
         by: The witness: the delivery itself, or a person.
     """
+    already = exists().where(
+        outcome.c.invoice_number == attempt.c.invoice_number, outcome.c.status == OutcomeStatus.WITHDRAWN
+    )
     rows = select(
         attempt.c.invoice_number,
         literal(OutcomeStatus.WITHDRAWN.value),
         literal(at, type_=outcome.c.decided_at.type),
         literal(by),
         literal(proof),
-    ).where(attempt.c.batch_id == batch_id)
+    ).where(attempt.c.batch_id == batch_id, ~already)
     columns = ["invoice_number", "status", "decided_at", "witness", "proof"]
     connection.execute(insert(outcome).from_select(columns, rows))
 

@@ -132,7 +132,7 @@ def _person_settles(scene: Scene, doku: Simulator, at: Act, ended: list[str]) ->
         for name in settled:
             never_arrived(context, file_name=name, by="Siti", why="DOKU looked for it and has nothing")
     stage = Stage(scene, lambda: _work(doku), day=at.day + 2, run="after", ended=ended)
-    for do in (acts.claim, acts.seal, acts.deliver_all, acts.close, acts.reconcile):
+    for do in (acts.claim, acts.seal, acts.deliver_all, acts.deliver_all, acts.close, acts.reconcile):
         do(stage)
     return settled
 
@@ -174,9 +174,19 @@ def problems(scene: Scene, doku: Simulator) -> Iterator[str]:
 
 def _lost(usual: Snapshot, scene: Scene) -> Iterator[str]:
     """Charges that the day without a kill settled, and this one did not."""
-    settled = set(_settled(scene))
+    settled = set(_settled(scene)) | _cancelled(scene)
     wanted = {ast.literal_eval(row)[1] for row in usual["attempt"]} if usual["charged"] else set()
     yield from (f"charge {charge} was lost: no attempt of it has an outcome" for charge in sorted(wanted - settled))
+
+
+def _cancelled(scene: Scene) -> set[str]:
+    """Charges that the merchant cancelled meanwhile."""
+    engine = scene.billing.engine()
+    with engine.connect() as connection:
+        query = "SELECT premium_id FROM insurer_premiums WHERE cancelled_on IS NOT NULL"
+        found = {row.premium_id for row in connection.execute(sa.text(query))}
+    engine.dispose()
+    return found
 
 
 def _settled(scene: Scene) -> Iterator[str]:
