@@ -55,11 +55,7 @@ def merchant_changes(stage: Stage) -> None:
     """After both were claimed one customer pays elsewhere, and one amount is corrected. Doing it again is nothing."""
     engine = stage.scene.billing.engine()
     with engine.begin() as connection:
-        rows = connection.execute(
-            sa.text("SELECT premium_id FROM insurer_premiums WHERE due_date <= :day ORDER BY premium_id"),
-            {"day": stage.scene.business_date.isoformat()},
-        )
-        gone, other = [row.premium_id for row in rows][4:6]
+        gone, other = "PRM-202611-0000001", "PRM-202611-0000002"
         connection.execute(
             sa.text("UPDATE insurer_premiums SET cancelled_on = '2026-11-20' WHERE premium_id = :id"), {"id": gone}
         )
