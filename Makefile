@@ -29,6 +29,7 @@ test: $(READY)  ## The whole test suite (ARGS="-k envelope" for a part of it)
 
 sweep: $(READY)  ## All kills, races, faults, mixes and mutated inputs, of which `make test` runs a sample
 	SWEEP=all $(RUN) -m pytest -n $(JOBS) tests/sweeps tests/airflow/safety $(ARGS)
+	@$(RUN) -m tests.sweeps.matrix
 
 fault: $(READY)  ## Play one random mix of faults again: make fault SEED=7
 	@$(RUN) -m tests.sweeps.mixes --seed $(SEED)

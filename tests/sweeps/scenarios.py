@@ -1,11 +1,13 @@
 """The days that are played again and again: each takes the flows along other paths."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from include.domain.errors import RemoteError
 from tests.stack.toml import changed
 from tests.sweeps import acts
 from tests.sweeps.acts import Stage
@@ -61,6 +63,12 @@ def merchant_changes(stage: Stage) -> None:
         )
         connection.execute(sa.text("UPDATE insurer_premiums SET amount = 123000 WHERE premium_id = :id"), {"id": other})
     engine.dispose()
+
+
+def deliver_over_a_bad_line(stage: Stage) -> None:
+    """A connection that broke ends this try of the task."""
+    with suppress(RemoteError):
+        acts.deliver_all(stage)
 
 
 def _submit(day: int = 0, hour: float = 7.0) -> tuple[Act, ...]:
@@ -123,6 +131,15 @@ SCENARIOS: Final = {
                 Act(acts.close, hour=8), Act(acts.reconcile, hour=9),
             ),
             faults=("rename_refused",),
+        ),
+        Scenario(
+            "bad line",
+            "The connection breaks while the file is written, and again before the rename is answered",
+            (
+                Act(acts.claim), Act(acts.seal), Act(deliver_over_a_bad_line), Act(deliver_over_a_bad_line, hour=7.1),
+                Act(acts.deliver_all, hour=7.2), Act(acts.close, hour=7.2), Act(acts.reconcile, hour=8),
+            ),
+            faults=({"name": "upload_cut", "params": {"at": 700}}, "rename_answer_lost"),
         ),
         Scenario(
             "odd reports",

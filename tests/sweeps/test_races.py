@@ -154,7 +154,7 @@ def test_a_withdrawal_races_a_delivery(make_workshop, ledger):
 @pytest.mark.services
 def test_a_hold_that_is_just_being_placed_is_waited_for(make_workshop):
     """Whoever promises to rename while a hold is in an open transaction sees it once that is committed."""
-    with make_workshop("postgresql").scene("postgresql", 60, SCENARIOS["direct"].settings) as (scene, doku):
+    with make_workshop("postgresql").scene("postgresql", 60, SCENARIOS["direct"].settings) as (scene, _):
         stage = Stage(scene, lambda: None)
         acts.claim(stage)
         acts.seal(stage)
