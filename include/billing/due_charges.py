@@ -40,25 +40,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from include.billing.engine import billing_connection, errors_named, place
+from include.domain.due_charge_columns import COLUMNS, OPTIONAL
 from include.domain.errors import BillingError
-
-REQUIRED: Final = (
-    "charge_id",
-    "customer_id",
-    "billing_number",
-    "token",
-    "amount",
-    "currency",
-    "due_date",
-    "channel",
-    "description",
-)
-"""Columns that the view must have, by whatever name the profile maps them (design: the two databases)."""
-
-OPTIONAL: Final = ("network", "attempt_no")
-"""Columns that the view may have; null where it has not."""
-
-COLUMNS: Final = (*REQUIRED, *OPTIONAL)
 
 _ISO_DAY: Final = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 

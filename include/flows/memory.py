@@ -59,8 +59,8 @@ def _words(context: FlowContext, forgotten: list[tuple[str, int, str]]) -> str:
     ours = context.ledger.ledger_id
     found = [f"{count} of ledger {ledger} (as in {name})" for ledger, count, name in forgotten]
     said = (
-        f"The billing database knows attempts of listed charges that this ledger ({ours}) does not, or not their outcome: "
-        f"{'; '.join(found)}. "
+        f"The billing database knows attempts of listed charges that this ledger ({ours}) does not, "
+        f"or not their outcome: {'; '.join(found)}. "
     )
     if all(ledger == ours for ledger, _, _ in forgotten):
         return (

@@ -19,6 +19,7 @@ import pyarrow as pa  # noqa: TID253
 import pyarrow.compute as pc  # noqa: TID253
 from pandera.typing.pandas import Series  # noqa: TID253
 
+from include.domain.due_charge_columns import COLUMNS
 from include.domain.money import CURRENCY_EXPONENT
 from include.schemas import card_numbers
 from include.schemas.amounts import read_amounts
@@ -30,21 +31,6 @@ from include.schemas.text_scan import BAD, CONTROL, FORBIDDEN, Alphabet, Mask, T
 TextType = Annotated[pd.ArrowDtype, pa.string()]
 DayType = Annotated[pd.ArrowDtype, pa.date32()]
 CountType = Annotated[pd.ArrowDtype, pa.int64()]
-
-FIELDS: Final = (
-    "charge_id",
-    "customer_id",
-    "billing_number",
-    "token",
-    "amount",
-    "currency",
-    "due_date",
-    "channel",
-    "description",
-    "network",
-    "attempt_no",
-)
-"""The columns of a due charge, in the order in which reasons are listed."""
 
 ALWAYS_REQUIRED: Final = frozenset({"charge_id", "customer_id", "token", "amount", "currency", "due_date"})
 
@@ -228,9 +214,9 @@ def validate_due_charges(frame: pd.DataFrame, rules: DueChargeRules) -> pd.DataF
         ShapeError: The frame is not a `DueChargesRead`: a mistake in this package.
     """
     checked(DueChargesRead, frame)
-    columns = {name: Text.of(pa.array(frame[name], pa.string())) for name in FIELDS}
+    columns = {name: Text.of(pa.array(frame[name], pa.string())) for name in COLUMNS}
     reasons = Reasons(len(frame))
-    texts = {name: _check_text(name, columns[name], rules, reasons) for name in FIELDS}
+    texts = {name: _check_text(name, columns[name], rules, reasons) for name in COLUMNS}
     amounts = _check_amount(columns, rules, reasons)
     _check_currency(columns["currency"], rules, reasons)
     _check_token(columns["token"], rules, reasons)
@@ -264,7 +250,7 @@ class Reasons:
             self._found[key] = self._found[key] | mask if key in self._found else mask
 
     def joined(self) -> Any:
-        """All reasons of each row as one text, or null: columns in the order of `FIELDS`, codes as in `REASONS`."""
+        """All reasons of each row as one text, or null: columns in the order of `COLUMNS`, codes as in `REASONS`."""
         rejected = np.zeros(self._rows, np.bool_)
         for mask in self._found.values():
             rejected |= mask
@@ -284,7 +270,7 @@ _CODES: Final = tuple(REASONS)
 
 
 def _position(key: tuple[str, str]) -> tuple[int, int]:
-    return FIELDS.index(key[0]), _CODES.index(key[1])
+    return COLUMNS.index(key[0]), _CODES.index(key[1])
 
 
 def _check_text(name: str, text: Text, rules: DueChargeRules, reasons: Reasons) -> Any:

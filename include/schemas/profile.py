@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from include.domain.due_charge_columns import COLUMNS
 from include.domain.errors import ConfigError
 from include.domain.file_names import FileNameTemplate
 from include.domain.money import CURRENCY_EXPONENT, MAX_AMOUNT
@@ -74,26 +75,10 @@ class Billing(StrictModel):
     @field_validator("columns")
     @classmethod
     def _known(cls, columns: dict[str, str]) -> dict[str, str]:
-        unknown = sorted(set(columns) - set(DUE_CHARGE_COLUMNS) - set(OPTIONAL_DUE_CHARGE_COLUMNS))
+        unknown = sorted(set(columns) - set(COLUMNS))
         if unknown:
             raise ValueError(f"no such column of a due charge: {', '.join(unknown)}")
         return columns
-
-
-DUE_CHARGE_COLUMNS: Final = (
-    "charge_id",
-    "customer_id",
-    "billing_number",
-    "token",
-    "amount",
-    "currency",
-    "due_date",
-    "channel",
-    "description",
-)
-"""The columns that the view `doku_due_charges` must have (design: the two databases)."""
-
-OPTIONAL_DUE_CHARGE_COLUMNS: Final = ("attempt_no", "network")
 
 
 class Limits(StrictModel):

@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from include.billing.due_charges import COLUMNS, check_view, read_due_charges
+from include.billing.due_charges import check_view, read_due_charges
 from include.billing.engine import billing_engine
+from include.domain.due_charge_columns import COLUMNS
 from include.domain.errors import BillingError
 from include.schemas.due_charges import DueChargesRead
 from tests.merchants import insurance

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.domain.due_charge_columns import COLUMNS
 from include.schemas.due_charges import (
-    FIELDS,
     REASONS,
     STORED_LENGTH,
     DueChargeRules,
@@ -66,7 +66,7 @@ RULES = DueChargeRules(
 
 
 def frame_of(*rows: dict[str, Any]) -> pd.DataFrame:
-    columns = {name: pd.array([row.get(name) for row in rows], dtype=pd.ArrowDtype(pa.string())) for name in FIELDS}
+    columns = {name: pd.array([row.get(name) for row in rows], dtype=pd.ArrowDtype(pa.string())) for name in COLUMNS}
     frame = pd.DataFrame({"row_no": np.arange(1, len(rows) + 1, dtype=np.int64), **columns})
     return frame[list(DueChargesRead.to_schema().columns)]
 
@@ -311,7 +311,7 @@ TEXTS = (
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.fixed_dictionaries({name: st.just(GOOD[name]) | TEXTS for name in FIELDS}), max_size=6))
+@given(st.lists(st.fixed_dictionaries({name: st.just(GOOD[name]) | TEXTS for name in COLUMNS}), max_size=6))
 def test_every_row_goes_on_and_reasons_are_complete(rows: list[dict[str, Any]]) -> None:
     result = _validate(*rows)
     assert len(result) == len(rows)
@@ -321,7 +321,7 @@ def test_every_row_goes_on_and_reasons_are_complete(rows: list[dict[str, Any]]) 
         assert ("currency:not_allowed" in reasons) == (
             bool((given_row["currency"] or "").strip()) and row["currency"] != "IDR"
         )
-        for name in FIELDS:
+        for name in COLUMNS:
             text = given_row[name] or ""
             assert (f"{name}:control_character" in reasons) == bool(
                 re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text)
