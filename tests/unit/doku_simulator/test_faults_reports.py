@@ -190,12 +190,12 @@ def test_lines_changed(merchant: Merchant, name: str, column: int | None) -> Non
 
 def test_a_report_grows_where_all_see_it(start: Start) -> None:
     with start(auto=True, process_after=0.0, poll=0.02, clock=time.time) as merchant:
-        growing = Fault("report_growing", params={"steps": 4, "seconds": 0.2})
+        growing = Fault("report_growing", params={"steps": 4, "seconds": 0.6})
         merchant.simulator.behave(faults=[growing, "outbound_litter"])
         merchant.drop("TKN1.TXT", COUNT)
         sizes = set()
         target = merchant.simulator.outbound / "RPT_TKN1.TXT"
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while merchant.simulator.reports_waiting or not target.exists():
             assert time.monotonic() < end
             if target.exists():
