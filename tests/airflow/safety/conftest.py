@@ -87,3 +87,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     pyfuncitem.funcargs["house"].stories[pyfuncitem.nodeid].result()
     return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Minutes of a real Airflow under many runs: `make sweep` plays them, `make test` the whole days beside them."""
+    if not ALL:
+        for item in items:
+            if "tests/airflow/safety/" in item.nodeid:
+                item.add_marker(pytest.mark.skip(reason="takes minutes: make sweep"))
