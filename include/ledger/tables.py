@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from include.domain.states import (
@@ -216,6 +217,8 @@ attempt = Table(
 
 _STRENGTH_OF: Final = " ".join(f"WHEN '{status}' THEN {strength}" for status, strength in STRENGTH.items())
 
+_UNKNOWN: Final = text("status = 'unknown'")
+
 outcome = Table(
     "outcome",
     metadata,
@@ -235,6 +238,7 @@ outcome = Table(
     Column("proof", Text, comment="What shows it, in words"),
     _one_of("status", OutcomeStatus),
     CheckConstraint("(witness = 'report') = (report_id IS NOT NULL)", name="report_is_named"),
+    Index("ix_outcome_unknown", "invoice_number", sqlite_where=_UNKNOWN, postgresql_where=_UNKNOWN),
     comment="Witnessed outcomes; only appended. The strongest of an attempt's is the one it has.",
 )
 
@@ -243,7 +247,7 @@ run_charge = Table(
     metadata,
     Column("run_id", BigInteger, ForeignKey("run.run_id"), primary_key=True, autoincrement=False),
     Column("row_no", BigInteger, primary_key=True, autoincrement=False),
-    Column("charge_id", Key(200), nullable=False),
+    Column("charge_id", Key(200), nullable=False, index=True),
     Column("customer_id", Key(200)),
     Column("amount", BigInteger, nullable=False),
     Column("currency", Key(20)),
@@ -266,6 +270,7 @@ quarantined_charge = Table(
     Column("currency", Text),
     Column("due_date", Date),
     Column("reasons", Text, nullable=False, comment='All of them: "field:reason;field:reason"'),
+    Index("ix_quarantined_charge_charge", "billing_source", "charge_id"),
     comment="Charges that failed validation in a run. Never holds a token.",
 )
 
@@ -402,7 +407,7 @@ report_line = Table(
     metadata,
     Column("report_id", BigInteger, ForeignKey("report_file.report_id"), primary_key=True, autoincrement=False),
     Column("line_no", Integer, primary_key=True, autoincrement=False),
-    Column("invoice_number", Key(64), nullable=False),
+    Column("invoice_number", Key(64), nullable=False, index=True),
     Column("amount", BigInteger),
     Column("currency", Key(3)),
     Column("response_code", Key(10), nullable=False),
@@ -452,4 +457,22 @@ run_balance = Table(
     Column("count", BigInteger, nullable=False),
     Column("amount", BigInteger, nullable=False),
     comment="The books of each run and batch, as they were when the run was closed.",
+)
+
+summary = Table(
+    "summary",
+    metadata,
+    Column("summary_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("business_date", Date, nullable=False),
+    Column("run_id", BigInteger, ForeignKey("run.run_id"), nullable=False, comment="The reconciliation that made it"),
+    Column("figures_digest", Key(64), nullable=False, comment="SHA-256 of the figures; the same ones make no new page"),
+    Column("figures", Text, nullable=False, comment="JSON: everything that the page says; no charge, no token"),
+    Column("page", Text, nullable=False, comment="Where the HTML page is kept, relative to the artefact store"),
+    Column("page_digest", Key(64), nullable=False),
+    Column("sheet", Text, nullable=False, comment="Where the CSV file is kept"),
+    Column("sheet_digest", Key(64), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    UniqueConstraint("profile", "business_date", "run_id", name="uq_summary_day"),
+    comment="Summaries of a business date for people, each as it was after a reconciliation.",
 )

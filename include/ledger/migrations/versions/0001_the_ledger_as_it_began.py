@@ -65,8 +65,8 @@ def upgrade() -> None:
         sa.Column("released_by", Key(100), nullable=True),
         sa.Column("released_at", UtcDateTime(), nullable=True),
         sa.Column("release_reason", sa.Text(), nullable=True),
-        sa.CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_hold_released_whole")),
         sa.CheckConstraint("scope IN ('charge', 'customer', 'batch', 'profile')", name=op.f("ck_hold_scope_known")),
+        sa.CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name=op.f("ck_hold_released_whole")),
         sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_hold")),
         comment="Not now: a charge, a customer, a batch or a whole profile, by whom and why.",
     )
@@ -138,8 +138,8 @@ def upgrade() -> None:
         sa.Column("answered_by", Key(100), nullable=False),
         sa.Column("answered_at", UtcDateTime(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_approval_run_id")),
         sa.CheckConstraint("answer IN ('approved', 'refused')", name=op.f("ck_approval_answer_known")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_approval_run_id")),
         sa.PrimaryKeyConstraint("run_id", "plaintext_digest", name=op.f("pk_approval")),
         comment="A person's answer to the brakes of a run; it holds for exactly that count, total and content.",
     )
@@ -187,9 +187,9 @@ def upgrade() -> None:
             "state IN ('claimed', 'sealed', 'delivering', 'renaming', 'unknown', 'delivered', 'reconciled', 'withdrawn')",
             name=op.f("ck_batch_state_known"),
         ),
+        sa.CheckConstraint("line_count > 0", name=op.f("ck_batch_not_empty")),
         sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_batch_layout_digest")),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_batch_run_id")),
-        sa.CheckConstraint("line_count > 0", name=op.f("ck_batch_not_empty")),
         sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batch")),
         sa.UniqueConstraint("profile", "business_date", "sequence", name="uq_batch_sequence"),
         sa.UniqueConstraint("remote_folder", "file_name", name=op.f("uq_batch_remote_folder")),
@@ -229,9 +229,9 @@ def upgrade() -> None:
         ),
         sa.Column("released_at", UtcDateTime(), nullable=True),
         sa.Column("release_reason", sa.Text(), nullable=True),
+        sa.CheckConstraint("state IN ('open', 'released')", name=op.f("ck_quarantine_state_known")),
         sa.ForeignKeyConstraint(["first_run_id"], ["run.run_id"], name=op.f("fk_quarantine_first_run_id")),
         sa.ForeignKeyConstraint(["last_run_id"], ["run.run_id"], name=op.f("fk_quarantine_last_run_id")),
-        sa.CheckConstraint("state IN ('open', 'released')", name=op.f("ck_quarantine_state_known")),
         sa.PrimaryKeyConstraint("billing_source", "charge_id", name=op.f("pk_quarantine")),
         comment="Quarantined charges as matters: open until released. A released one is checked again, not waved through.",
     )
@@ -251,6 +251,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_quarantined_charge")),
         comment="Charges that failed validation in a run. Never holds a token.",
     )
+    op.create_index("ix_quarantined_charge_charge", "quarantined_charge", ["billing_source", "charge_id"], unique=False)
     op.create_table(
         "report_file",
         sa.Column("report_id", Id, nullable=False),
@@ -306,6 +307,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "row_no", name=op.f("pk_run_charge")),
         comment="Listed charges that a run neither sent nor quarantined, and why.",
     )
+    op.create_index(op.f("ix_run_charge_charge_id"), "run_charge", ["charge_id"], unique=False)
+    op.create_table(
+        "summary",
+        sa.Column("summary_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=False, comment="The reconciliation that made it"),
+        sa.Column(
+            "figures_digest", Key(64), nullable=False, comment="SHA-256 of the figures; the same ones make no new page"
+        ),
+        sa.Column(
+            "figures", sa.Text(), nullable=False, comment="JSON: everything that the page says; no charge, no token"
+        ),
+        sa.Column(
+            "page", sa.Text(), nullable=False, comment="Where the HTML page is kept, relative to the artefact store"
+        ),
+        sa.Column("page_digest", Key(64), nullable=False),
+        sa.Column("sheet", sa.Text(), nullable=False, comment="Where the CSV file is kept"),
+        sa.Column("sheet_digest", Key(64), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_summary_run_id")),
+        sa.PrimaryKeyConstraint("summary_id", name=op.f("pk_summary")),
+        sa.UniqueConstraint("profile", "business_date", "run_id", name="uq_summary_day"),
+        comment="Summaries of a business date for people, each as it was after a reconciliation.",
+    )
     op.create_table(
         "attempt",
         sa.Column("invoice_number", Key(64), nullable=False),
@@ -343,14 +369,14 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "CAST(substr(invoice_number, 19) AS INTEGER) = attempt_no", name=op.f("ck_attempt_number_in_invoice")
         ),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_attempt_positive")),
+        sa.CheckConstraint("attempt_no >= 1", name=op.f("ck_attempt_counted_from_one")),
         sa.CheckConstraint(
             "previous_invoice_number IS NULL OR (substr(previous_invoice_number, 1, 18) = substr(invoice_number, 1, 18) AND CAST(substr(previous_invoice_number, 19) AS INTEGER) = attempt_no - 1)",
             name=op.f("ck_attempt_previous_same_charge"),
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_attempt_batch_id")),
         *([previous_outcome] if sqlite else []),
-        sa.CheckConstraint("attempt_no >= 1", name=op.f("ck_attempt_counted_from_one")),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_attempt_positive")),
         sa.PrimaryKeyConstraint("invoice_number", name=op.f("pk_attempt")),
         sa.UniqueConstraint("batch_id", "line_no", name="uq_attempt_line"),
         sa.UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),
@@ -435,6 +461,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("report_id", "line_no", name=op.f("pk_report_line")),
         comment="Each line of each report and the one class it ended in; only appended.",
     )
+    op.create_index(op.f("ix_report_line_invoice_number"), "report_line", ["invoice_number"], unique=False)
     op.create_table(
         "report_sighting",
         sa.Column("profile", Key(40), nullable=False),
@@ -485,6 +512,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_outcome_report_id")),
         sa.PrimaryKeyConstraint("invoice_number", "status", name=op.f("pk_outcome")),
         comment="Witnessed outcomes; only appended. The strongest of an attempt's is the one it has.",
+    )
+    op.create_index(
+        "ix_outcome_unknown",
+        "outcome",
+        ["invoice_number"],
+        unique=False,
+        sqlite_where=sa.text("status = 'unknown'"),
+        postgresql_where=sa.text("status = 'unknown'"),
     )
     if not sqlite:
         op.create_foreign_key(
