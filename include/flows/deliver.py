@@ -94,7 +94,7 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
         ArtefactError: The kept envelope is missing or altered.
         BillingError: The claims cannot be written.
     """
-    batch = _batch(context, batch_id)
+    batch = _patiently(context, _batch(context, batch_id), BatchState.DELIVERING)
     if batch.state is BatchState.CLAIMED and batch.withdrawn_count:  # cut short when it went back to be sealed anew
         render_and_seal(context, batch_id, run_id)
         batch = _batch(context, batch_id)
@@ -136,7 +136,7 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
         _promise_to_rename(context, batch, mine, run_id, {"found": found.there})
         return _delivered(context, batch, run_id, found)
     refuse_if_it_left(context, batch)
-    remove_leftovers(context, server, batch)
+    remove_leftovers(context, server, batch, mine)
     if _too_late(context, batch):
         return _withdraw(context, batch, run_id)
     settings = context.profile.batch
@@ -184,8 +184,9 @@ def _take_over(context: FlowContext, batch: Batch, mine: str, run_id: int) -> bo
     note = Note(context.clock(), _ACTOR, run_id, {"try": mine, "digest": batch.envelope_digest})
     # Not if it was looked at again and sealed anew meanwhile: then this envelope holds attempts that are withdrawn.
     same = tables.batch.c.envelope_digest == batch.envelope_digest
+    last = tables.batch.c.delivery_try.is_not_distinct_from(batch.delivery_try)  # nor from one that has just begun
     with context.ledger.write() as connection:
-        return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _TAKEABLE, same, delivery_try=mine)
+        return enter(connection, batch.batch_id, BatchState.DELIVERING, note, _TAKEABLE, same, last, delivery_try=mine)
 
 
 def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: int, details: dict[str, object]) -> None:
@@ -244,12 +245,8 @@ def _after_refusal(
 
 
 def _resolve(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -> Delivery:
-    """An earlier try may have renamed: only looking helps. One that is still at it gets a moment to say so itself."""
-    for _ in range(_PATIENCE_SECONDS):
-        if batch.state is not BatchState.RENAMING:
-            break
-        context.wait(1.0)
-        batch = _batch(context, batch.batch_id)
+    """An earlier try may have renamed: only looking helps."""
+    batch = _patiently(context, batch, BatchState.RENAMING)
     if batch.state not in (BatchState.RENAMING, BatchState.UNKNOWN):
         return deliver(context, batch.batch_id, run_id)
     found = look(context, server, batch)
@@ -328,19 +325,29 @@ def _stepping(context: FlowContext, chunks: Iterable[bytes]) -> Iterator[bytes]:
         context.step("deliver: a part is written")
 
 
-def remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch) -> None:
-    """Temporary files of tries that broke off; without its file a try that only hangs cannot rename any more."""
+def remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch, mine: str | None = None) -> None:
+    """Temporary files of tries that broke off; without its file a try that only hangs cannot rename any more.
+
+    Args:
+        mine: The try that cleans up; it never touches what a later try wrote. None: nobody delivers the batch now.
+
+    Raises:
+        RemoteError: A later try took over.
+    """
     settings = context.profile.batch
     if settings.delivery == "direct":
         return
     folder = settings.temporary_folder or settings.folder
     pattern = _temporary_name(settings.temporary_name, batch, "*")
-    for listed in server.list(folder):
-        if fnmatch(listed.name, pattern):
-            context.step("deliver: before a leftover is removed")
-            with suppress(RemoteRefused):
-                server.remove(_join(folder, listed.name))
-            context.step("deliver: leftover removed")
+    found = [listed for listed in server.list(folder) if fnmatch(listed.name, pattern)]
+    # A later try writes only after it took over: if this one is still the last, none of the files is a later one's.
+    if found and mine is not None and _batch(context, batch.batch_id).delivery_try != mine:
+        raise _taken_over(batch)
+    for listed in found:
+        context.step("deliver: before a leftover is removed")
+        with suppress(RemoteRefused):
+            server.remove(_join(folder, listed.name))
+        context.step("deliver: leftover removed")
 
 
 def _delivered(context: FlowContext, batch: Batch, run_id: int, found: Look) -> Delivery:
@@ -396,6 +403,16 @@ def _refuse_if_held(connection: Connection, batch: Batch) -> None:
             f"{batch.file_name} was not sent: {'; '.join(one.words for one in holds)}. Lift the hold "
             "(`python -m include.cli lift ...`) and clear this task, or withdraw the batch (`... withdraw ...`)."
         )
+
+
+def _patiently(context: FlowContext, batch: Batch, state: BatchState) -> Batch:
+    """The batch once another try that is still at it has gone on from that state, or after a moment as it is."""
+    for _ in range(_PATIENCE_SECONDS):
+        if batch.state is not state:
+            break
+        context.wait(1.0)
+        batch = _batch(context, batch.batch_id)
+    return batch
 
 
 def _batch(context: FlowContext, batch_id: int) -> Batch:

@@ -1,6 +1,7 @@
 """Every ending of a delivery, with a server that fails on command (promise 4)."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -415,6 +416,51 @@ def test_a_try_that_was_taken_over_does_not_rename(sealed):
     assert endings == ["delivered"]
     assert len(sealed.server.asked("rename")) == 1
     assert _uploaded_once(sealed)
+
+
+def test_a_try_that_was_taken_over_leaves_the_other_ones_file_alone(sealed):
+    """It lists leftovers only after the second try has written its own: that one is not a leftover."""
+
+    def second_is_cut_short() -> None:
+        sealed.server.plan("write", after=lost())
+        sealed.server.plan("remove", before=lost())
+        with pytest.raises(RemoteError, match="connection broke"):
+            sealed.go()
+        written.extend(sealed.server.files("/inbound"))
+
+    written: list[str] = []
+    sealed.server.plan("list", after=second_is_cut_short)
+    with pytest.raises(RemoteError, match="Another try took over"):
+        sealed.go()
+    assert len(written) == 1
+    assert list(sealed.server.files("/inbound")) == written
+    assert sealed.go().state == "delivered"
+    assert _uploaded_once(sealed)
+
+
+def test_a_second_try_has_patience_with_one_that_is_still_uploading(sealed):
+    """It takes over only after a moment in which nothing happened."""
+    sealed.server.plan("write", after=lambda: _second(sealed))
+    with pytest.raises(RemoteError, match="Another try took over"):
+        sealed.go()
+    assert sum(sealed.waits) == pytest.approx(5.0)
+
+
+def test_two_tries_that_begin_at_once_do_not_take_over_from_each_other(sealed):
+    """Both saw the batch sealed: one begins, the other finds that out and gives it a moment."""
+    began = []
+
+    def other_begins(name: str) -> None:
+        if name == "deliver: before the intent" and not began:
+            began.append(name)
+            sealed.server.plan("write", after=lost())
+            with pytest.raises(RemoteError, match="connection broke"):
+                sealed.go()
+            assert sealed.waits == []
+
+    context = replace(sealed.context, step=other_begins)
+    assert deliver(context, sealed.batch_id, sealed.run_made.run_id).state == "delivered"
+    assert sum(sealed.waits) == pytest.approx(5.0)
 
 
 def _second(merchant) -> None:
