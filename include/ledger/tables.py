@@ -33,10 +33,13 @@ from sqlalchemy import (
 from include.domain.states import (
     STRENGTH,
     BatchState,
+    BreakKind,
     BreakState,
     Fate,
     LineClass,
+    NextAction,
     OutcomeStatus,
+    ProposalState,
     ReportState,
     RunKind,
     RunState,
@@ -65,6 +68,7 @@ ledger = Table(
     Column("one", Integer, primary_key=True),
     Column("ledger_id", Key(36), nullable=False, comment="UUID; written beside every claim in the billing database"),
     Column("environment", Key(10), nullable=False, comment="sandbox or production, for good"),
+    Column("fingerprint_key", Key(64), nullable=False, comment="Keys the fingerprints of tokens; it never leaves here"),
     Column("created_at", UtcDateTime, nullable=False),
     CheckConstraint("one = 1", name="only_one"),
     comment="Which ledger this is: it belongs to one environment.",
@@ -190,7 +194,15 @@ attempt = Table(
     Column("description", Text),
     Column("network", String(50)),
     Column(
-        "rule", Key(40), nullable=False, comment="Why this attempt was made: first, merchant_asked, after_withdrawal"
+        "token_fingerprint", Key(32), comment="HMAC-SHA256 of the token, cut to 128 bits, hex: it outlives the token"
+    ),
+    Column("billing_period", Key(40), comment="The view's, or the month of the due date: 2026-11"),
+    Column(
+        "rule",
+        Key(40),
+        nullable=False,
+        comment="Why this attempt was made: first, planned, after_change, new_instrument, merchant_asked, "
+        "after_withdrawal, ...",
     ),
     UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),
     UniqueConstraint("batch_id", "line_no", name="uq_attempt_line"),
@@ -212,6 +224,9 @@ attempt = Table(
         name="previous_same_charge",
     ),
     CheckConstraint("CAST(substr(invoice_number, 19) AS INTEGER) = attempt_no", name="number_in_invoice"),
+    Index("ix_attempt_later", "profile", postgresql_where=text("attempt_no > 1"), sqlite_where=text("attempt_no > 1")),
+    Index("ix_attempt_token", "token_fingerprint"),
+    Index("ix_attempt_period", "billing_number", "billing_period"),
     comment="Tries at collecting a charge: the claim. At most one per charge is live.",
 )
 
@@ -240,6 +255,58 @@ outcome = Table(
     CheckConstraint("(witness = 'report') = (report_id IS NOT NULL)", name="report_is_named"),
     Index("ix_outcome_unknown", "invoice_number", sqlite_where=_UNKNOWN, postgresql_where=_UNKNOWN),
     comment="Witnessed outcomes; only appended. The strongest of an attempt's is the one it has.",
+)
+
+next_attempt = Table(
+    "next_attempt",
+    metadata,
+    Column(
+        "invoice_number", Key(64), ForeignKey("attempt.invoice_number"), primary_key=True, comment="Of the declined"
+    ),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="1, 2, ...: the highest one counts"),
+    Column("action", Key(20), nullable=False),
+    Column("planned_on", Date, comment="The execute date that is planned; not before it"),
+    Column("pay_day", Boolean, nullable=False, comment="Only on a pay day"),
+    Column("rule", Key(60), nullable=False, comment="Of retry_rules.toml, a setting of [retry], or what happened"),
+    Column("words", Text, nullable=False, comment="Why, for a person"),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("decided_by", Key(100), comment="A person; null: the rule"),
+    Column("run_id", BigInteger, ForeignKey("run.run_id")),
+    Column("told_at", UtcDateTime, comment="doku_charge_outcomes says so since"),
+    _one_of("action", NextAction),
+    CheckConstraint("action <> 'retry' OR planned_on IS NOT NULL", name="retry_has_a_day"),
+    Index("ix_next_attempt_planned", "planned_on"),
+    Index(
+        "ix_next_attempt_untold",
+        "invoice_number",
+        postgresql_where=text("told_at IS NULL"),
+        sqlite_where=text("told_at IS NULL"),
+    ),
+    comment="What was decided after each declined attempt; a later decision is a row of its own.",
+)
+
+stopped_instrument = Table(
+    "stopped_instrument",
+    metadata,
+    Column("token_fingerprint", Key(32), primary_key=True),
+    Column("invoice_number", Key(64), ForeignKey("attempt.invoice_number"), nullable=False),
+    Column("rule", Key(60), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("stopped_at", UtcDateTime, nullable=False),
+    comment="Cards and accounts that are never charged again, whoever asks.",
+)
+
+ended_mandate = Table(
+    "ended_mandate",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("customer_id", Key(200), primary_key=True),
+    Column("billing_number", Key(200), primary_key=True, comment="Empty where the charge had none"),
+    Column("invoice_number", Key(64), ForeignKey("attempt.invoice_number"), nullable=False),
+    Column("rule", Key(60), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),
+    comment="Agreements that the customer revoked: nothing is charged under them any more.",
 )
 
 run_charge = Table(
@@ -379,6 +446,9 @@ report_file = Table(
     Column("layout_digest", Key(64), ForeignKey("layout.digest")),
     Column("line_count", Integer),
     Column("total_amount", BigInteger),
+    Column("batch_name", Key(100), comment="The batch file that it says it answers, if it says so"),
+    Column("part", Integer, comment="1, 2, ... where it says that it is one of several"),
+    Column("parts", Integer, comment="Of how many; all of them together are complete"),
     Column("refused_reason", Text),
     Column("fetched_at", UtcDateTime, nullable=False),
     Column("ingested_at", UtcDateTime),
@@ -418,10 +488,60 @@ report_line = Table(
     Column("channel", String(60)),
     Column("network", String(50)),
     Column("advice_code", Key(10)),
-    Column("status", Key(10), nullable=False, comment="paid, declined or unknown, by the code"),
+    Column("status", Key(10), nullable=False, comment="paid, declined, unknown or reversed, by the code"),
     Column("line_class", Key(16), nullable=False),
     _one_of("line_class", LineClass),
     comment="Each line of each report and the one class it ended in; only appended.",
+)
+
+testimony = Table(
+    "testimony",
+    metadata,
+    Column("testimony_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("invoice_number", Key(64), ForeignKey("attempt.invoice_number"), nullable=False, index=True),
+    Column("witness", Key(20), nullable=False, comment="person, status, notification; never report"),
+    Column("status", Key(10), nullable=False),
+    Column("amount", BigInteger, comment="As the witness says it, if it does"),
+    Column("said_by", Key(100), nullable=False, comment="The person, or the flow that asked"),
+    Column("said_at", UtcDateTime, nullable=False),
+    Column("evidence", Text, nullable=False, comment="What shows it, in words"),
+    Column("confirmed_by", Key(100), comment="The second pair of eyes, where the profile asks for one"),
+    Column("told_at", UtcDateTime, comment="The merchant was told of what it decided since"),
+    CheckConstraint("witness <> 'report'", name="no_report"),
+    CheckConstraint("confirmed_by <> said_by", name="another_person"),
+    _one_of("status", OutcomeStatus),
+    comment="What witnesses other than reports say of an attempt, kept apart from the reports; only appended.",
+)
+
+proposal = Table(
+    "proposal",
+    metadata,
+    Column("proposal_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("operation", Key(30), nullable=False),
+    Column("subject", Key(250), nullable=False, comment="What it is about: an invoice number, a charge"),
+    Column("about", Text, nullable=False, comment="JSON: what was asked for, whole"),
+    Column("effect", Text, nullable=False, comment="What it would do, as it was shown"),
+    Column("why", Text, nullable=False),
+    Column("proposed_by", Key(100), nullable=False),
+    Column("proposed_at", UtcDateTime, nullable=False),
+    Column("state", Key(10), nullable=False),
+    Column("answered_by", Key(100)),
+    Column("answered_at", UtcDateTime),
+    CheckConstraint("state <> 'confirmed' OR answered_by <> proposed_by", name="four_eyes"),
+    CheckConstraint("(state = 'open') = (answered_by IS NULL)", name="answered_whole"),
+    _one_of("state", ProposalState),
+    Index(
+        "uq_proposal_open",
+        "profile",
+        "operation",
+        "subject",
+        unique=True,
+        postgresql_where=text("state = 'open'"),
+        sqlite_where=text("state = 'open'"),
+    ),
+    comment="Decisions that a second person has to confirm before they have any effect.",
 )
 
 recon_break = Table(
@@ -431,19 +551,26 @@ recon_break = Table(
     Column("profile", Key(40), nullable=False),
     Column("kind", Key(30), nullable=False),
     Column("subject", Key(200), nullable=False, comment="What it is about, so that it is opened once"),
-    Column("invoice_number", Key(64)),
-    Column("report_id", BigInteger, ForeignKey("report_file.report_id")),
-    Column("line_no", Integer),
+    Column("invoice_number", Key(64), index=True),
     Column("amount", BigInteger, nullable=False, comment="The difference, or the amount at stake"),
     Column("details", Text, nullable=False, comment="In words, with both sides"),
     Column("state", Key(10), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
-    Column("closed_by", Key(100)),
+    Column("explained_by", Key(100)),
+    Column("explained_at", UtcDateTime),
+    Column("explanation", Text),
+    Column("closed_by", Key(100), comment="A person, or `rule` where what was missing came"),
     Column("closed_at", UtcDateTime),
     Column("closed_reason", Text),
+    Column("booked", BigInteger, comment="The difference that stays in the books of a resolved amount_differs"),
     UniqueConstraint("profile", "kind", "subject", name="uq_recon_break_subject"),
+    CheckConstraint("(state = 'resolved') = (closed_by IS NOT NULL)", name="closed_whole"),
+    CheckConstraint("state <> 'explained' OR explained_by IS NOT NULL", name="explained_whole"),
+    CheckConstraint("booked IS NULL OR (kind = 'amount_differs' AND state = 'resolved')", name="booked_difference"),
+    _one_of("kind", BreakKind),
     _one_of("state", BreakState),
-    comment="What reconciliation could not tie.",
+    Index("ix_recon_break_state", "profile", "state"),
+    comment="What reconciliation could not tie: open, explained, resolved; by whom and why.",
 )
 
 run_balance = Table(
@@ -475,4 +602,63 @@ summary = Table(
     Column("made_at", UtcDateTime, nullable=False),
     UniqueConstraint("profile", "business_date", "run_id", name="uq_summary_day"),
     comment="Summaries of a business date for people, each as it was after a reconciliation.",
+)
+
+expectation = Table(
+    "expectation",
+    metadata,
+    Column("profile", Key(40), primary_key=True),
+    Column("stage", Key(20), primary_key=True, comment="sent, acknowledged, reported, ... (include.domain.watch)"),
+    Column("subject", Key(255), primary_key=True, comment="A batch file, a run, a report, a server"),
+    Column("expected_by", UtcDateTime, nullable=False, comment="Fixed once, by the profile's settings of that moment"),
+    Column("set_at", UtcDateTime, nullable=False),
+    Column("met_at", UtcDateTime, comment="When the watchdog first saw that it was reached"),
+    Index("ix_expectation_open", "profile", "met_at"),
+    comment="By when each stage has to be reached; set, judged and met by the watchdog.",
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("alert_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("kind", Key(30), nullable=False, comment="What is wrong (include.domain.watch)"),
+    Column("subject", Key(255), nullable=False, comment="What it is about"),
+    Column("episode", Integer, nullable=False, comment="1, 2, ...: it was over in between"),
+    Column("level", Integer, nullable=False, comment="1 late, 2 urgent, 3 critical; only rises"),
+    Column("late_since", UtcDateTime, nullable=False),
+    Column("words", Text, nullable=False, comment="The fact, as it was last seen"),
+    Column("action", Text, nullable=False, comment="The safe thing to do now"),
+    Column("runbook", Key(100), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("raised_at", UtcDateTime, nullable=False, comment="When it came to its level"),
+    Column("cleared_at", UtcDateTime, comment="When the watchdog saw that it was over"),
+    UniqueConstraint("profile", "kind", "subject", "episode", name="uq_alert_matter"),
+    CheckConstraint("level BETWEEN 1 AND 3", name="level_known"),
+    Index("ix_alert_open", "profile", "cleared_at"),
+    comment="What the watchdog found: one open row for each matter, however often it looks.",
+)
+
+alert_notice = Table(
+    "alert_notice",
+    metadata,
+    Column("alert_id", BigInteger, ForeignKey("alert.alert_id"), primary_key=True, autoincrement=False),
+    Column("level", Integer, primary_key=True, autoincrement=False, comment="0: it is over"),
+    Column("channel", Key(200), primary_key=True, comment="Connection id of the mail server or webhook"),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("taken_at", UtcDateTime, comment="A watchdog is sending it since; the other one leaves it alone"),
+    Column("sent_at", UtcDateTime),
+    Column("failure", Text, comment="Why the last try to send it failed"),
+    CheckConstraint("level BETWEEN 0 AND 3", name="level_known"),
+    comment="What people are told of an alert: once for each level and channel.",
+)
+
+watch_look = Table(
+    "watch_look",
+    metadata,
+    Column("profile", Key(40), primary_key=True),
+    Column("watcher", Key(20), primary_key=True, comment="airflow (doku_watchdog) or outside (the command line)"),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    comment="When the watchdogs looked: each notices when the other has fallen silent.",
 )

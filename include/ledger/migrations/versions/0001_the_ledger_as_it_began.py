@@ -10,6 +10,39 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# Promise 1, once more: whatever freed an attempt, a charge that is paid gets no further one. What is recovered from the
+# billing database is no new attempt.
+_PAID = """
+    SELECT 1 FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
+    WHERE a.billing_source = NEW.billing_source AND a.charge_id = NEW.charge_id AND a.attempt_no < NEW.attempt_no
+      AND o.status IN ('paid', 'reversed')
+"""
+_NOT_AFTER_PAID = {
+    "sqlite": [
+        f"""
+        CREATE TRIGGER attempt_not_after_paid BEFORE INSERT ON attempt
+        WHEN NEW.attempt_no > 1 AND NEW.rule <> 'recovered' AND EXISTS ({_PAID})
+        BEGIN SELECT RAISE(ABORT, 'attempt_not_after_paid'); END
+        """
+    ],
+    "postgresql": [
+        f"""
+        CREATE FUNCTION attempt_not_after_paid() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF EXISTS ({_PAID}) THEN
+                RAISE EXCEPTION 'attempt_not_after_paid'
+                    USING ERRCODE = 'check_violation', CONSTRAINT = 'attempt_not_after_paid';
+            END IF;
+            RETURN NEW;
+        END $$
+        """,
+        """
+        CREATE TRIGGER attempt_not_after_paid BEFORE INSERT ON attempt FOR EACH ROW
+        WHEN (NEW.attempt_no > 1 AND NEW.rule <> 'recovered') EXECUTE FUNCTION attempt_not_after_paid()
+        """,
+    ],
+}
+
 
 def upgrade() -> None:
     sqlite = op.get_bind().dialect.name == "sqlite"
@@ -19,6 +52,27 @@ def upgrade() -> None:
         ["outcome.invoice_number", "outcome.status"],
         name="fk_attempt_previous_outcome",
     )
+    op.create_table(
+        "alert",
+        sa.Column("alert_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("kind", Key(30), nullable=False, comment="What is wrong (include.domain.watch)"),
+        sa.Column("subject", Key(255), nullable=False, comment="What it is about"),
+        sa.Column("episode", sa.Integer(), nullable=False, comment="1, 2, ...: it was over in between"),
+        sa.Column("level", sa.Integer(), nullable=False, comment="1 late, 2 urgent, 3 critical; only rises"),
+        sa.Column("late_since", UtcDateTime(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False, comment="The fact, as it was last seen"),
+        sa.Column("action", sa.Text(), nullable=False, comment="The safe thing to do now"),
+        sa.Column("runbook", Key(100), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("raised_at", UtcDateTime(), nullable=False, comment="When it came to its level"),
+        sa.Column("cleared_at", UtcDateTime(), nullable=True, comment="When the watchdog saw that it was over"),
+        sa.CheckConstraint("level BETWEEN 1 AND 3", name=op.f("ck_alert_level_known")),
+        sa.PrimaryKeyConstraint("alert_id", name=op.f("pk_alert")),
+        sa.UniqueConstraint("profile", "kind", "subject", "episode", name="uq_alert_matter"),
+        comment="What the watchdog found: one open row for each matter, however often it looks.",
+    )
+    op.create_index("ix_alert_open", "alert", ["profile", "cleared_at"], unique=False)
     op.create_table(
         "closed_charge",
         sa.Column("billing_source", Key(40), nullable=False),
@@ -47,6 +101,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("profile", name=op.f("pk_event_head")),
         comment="The last event of each profile, so that a cut-off end shows; manifests carry it too.",
     )
+    op.create_table(
+        "expectation",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("stage", Key(20), nullable=False, comment="sent, acknowledged, reported, ... (include.domain.watch)"),
+        sa.Column("subject", Key(255), nullable=False, comment="A batch file, a run, a report, a server"),
+        sa.Column(
+            "expected_by", UtcDateTime(), nullable=False, comment="Fixed once, by the profile's settings of that moment"
+        ),
+        sa.Column("set_at", UtcDateTime(), nullable=False),
+        sa.Column("met_at", UtcDateTime(), nullable=True, comment="When the watchdog first saw that it was reached"),
+        sa.PrimaryKeyConstraint("profile", "stage", "subject", name=op.f("pk_expectation")),
+        comment="By when each stage has to be reached; set, judged and met by the watchdog.",
+    )
+    op.create_index("ix_expectation_open", "expectation", ["profile", "met_at"], unique=False)
     op.create_table(
         "hold",
         sa.Column("hold_id", Id, nullable=False),
@@ -88,11 +156,84 @@ def upgrade() -> None:
             "ledger_id", Key(36), nullable=False, comment="UUID; written beside every claim in the billing database"
         ),
         sa.Column("environment", Key(10), nullable=False, comment="sandbox or production, for good"),
+        sa.Column(
+            "fingerprint_key", Key(64), nullable=False, comment="Keys the fingerprints of tokens; it never leaves here"
+        ),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.CheckConstraint("one = 1", name=op.f("ck_ledger_only_one")),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_ledger")),
         comment="Which ledger this is: it belongs to one environment.",
     )
+    op.create_table(
+        "proposal",
+        sa.Column("proposal_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("operation", Key(30), nullable=False),
+        sa.Column("subject", Key(250), nullable=False, comment="What it is about: an invoice number, a charge"),
+        sa.Column("about", sa.Text(), nullable=False, comment="JSON: what was asked for, whole"),
+        sa.Column("effect", sa.Text(), nullable=False, comment="What it would do, as it was shown"),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("proposed_by", Key(100), nullable=False),
+        sa.Column("proposed_at", UtcDateTime(), nullable=False),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("answered_by", Key(100), nullable=True),
+        sa.Column("answered_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("(state = 'open') = (answered_by IS NULL)", name=op.f("ck_proposal_answered_whole")),
+        sa.CheckConstraint("state <> 'confirmed' OR answered_by <> proposed_by", name=op.f("ck_proposal_four_eyes")),
+        sa.CheckConstraint("state IN ('open', 'confirmed', 'withdrawn')", name=op.f("ck_proposal_state_known")),
+        sa.PrimaryKeyConstraint("proposal_id", name=op.f("pk_proposal")),
+        comment="Decisions that a second person has to confirm before they have any effect.",
+    )
+    op.create_index(
+        "uq_proposal_open",
+        "proposal",
+        ["profile", "operation", "subject"],
+        unique=True,
+        postgresql_where=sa.text("state = 'open'"),
+        sqlite_where=sa.text("state = 'open'"),
+    )
+    op.create_table(
+        "recon_break",
+        sa.Column("break_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("kind", Key(30), nullable=False),
+        sa.Column("subject", Key(200), nullable=False, comment="What it is about, so that it is opened once"),
+        sa.Column("invoice_number", Key(64), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False, comment="The difference, or the amount at stake"),
+        sa.Column("details", sa.Text(), nullable=False, comment="In words, with both sides"),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("explained_by", Key(100), nullable=True),
+        sa.Column("explained_at", UtcDateTime(), nullable=True),
+        sa.Column("explanation", sa.Text(), nullable=True),
+        sa.Column("closed_by", Key(100), nullable=True, comment="A person, or `rule` where what was missing came"),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("closed_reason", sa.Text(), nullable=True),
+        sa.Column(
+            "booked",
+            sa.BigInteger(),
+            nullable=True,
+            comment="The difference that stays in the books of a resolved amount_differs",
+        ),
+        sa.CheckConstraint("(state = 'resolved') = (closed_by IS NOT NULL)", name=op.f("ck_recon_break_closed_whole")),
+        sa.CheckConstraint(
+            "booked IS NULL OR (kind = 'amount_differs' AND state = 'resolved')",
+            name=op.f("ck_recon_break_booked_difference"),
+        ),
+        sa.CheckConstraint(
+            "kind IN ('amount_differs', 'conflict', 'unexpected', 'other_profile', 'missing_line', 'partial_approval', 'unlisted_code', 'witnesses_disagree', 'paid_while_in_flight', 'collected_twice')",
+            name=op.f("ck_recon_break_kind_known"),
+        ),
+        sa.CheckConstraint(
+            "state <> 'explained' OR explained_by IS NOT NULL", name=op.f("ck_recon_break_explained_whole")
+        ),
+        sa.CheckConstraint("state IN ('open', 'explained', 'resolved')", name=op.f("ck_recon_break_state_known")),
+        sa.PrimaryKeyConstraint("break_id", name=op.f("pk_recon_break")),
+        sa.UniqueConstraint("profile", "kind", "subject", name="uq_recon_break_subject"),
+        comment="What reconciliation could not tie: open, explained, resolved; by whom and why.",
+    )
+    op.create_index(op.f("ix_recon_break_invoice_number"), "recon_break", ["invoice_number"], unique=False)
+    op.create_index("ix_recon_break_state", "recon_break", ["profile", "state"], unique=False)
     op.create_table(
         "run",
         sa.Column("run_id", Id, nullable=False),
@@ -127,6 +268,34 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
         sa.UniqueConstraint("kind", "profile", "external_id", name=op.f("uq_run_kind")),
         comment="Runs of the DAGs (and of the command line).",
+    )
+    op.create_table(
+        "watch_look",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("watcher", Key(20), nullable=False, comment="airflow (doku_watchdog) or outside (the command line)"),
+        sa.Column("first_at", UtcDateTime(), nullable=False),
+        sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("profile", "watcher", name=op.f("pk_watch_look")),
+        comment="When the watchdogs looked: each notices when the other has fallen silent.",
+    )
+    op.create_table(
+        "alert_notice",
+        sa.Column("alert_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False, comment="0: it is over"),
+        sa.Column("channel", Key(200), nullable=False, comment="Connection id of the mail server or webhook"),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column(
+            "taken_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="A watchdog is sending it since; the other one leaves it alone",
+        ),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True, comment="Why the last try to send it failed"),
+        sa.CheckConstraint("level BETWEEN 0 AND 3", name=op.f("ck_alert_notice_level_known")),
+        sa.ForeignKeyConstraint(["alert_id"], ["alert.alert_id"], name=op.f("fk_alert_notice_alert_id")),
+        sa.PrimaryKeyConstraint("alert_id", "level", "channel", name=op.f("pk_alert_notice")),
+        comment="What people are told of an alert: once for each level and channel.",
     )
     op.create_table(
         "approval",
@@ -264,6 +433,11 @@ def upgrade() -> None:
         sa.Column("layout_digest", Key(64), nullable=True),
         sa.Column("line_count", sa.Integer(), nullable=True),
         sa.Column("total_amount", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "batch_name", Key(100), nullable=True, comment="The batch file that it says it answers, if it says so"
+        ),
+        sa.Column("part", sa.Integer(), nullable=True, comment="1, 2, ... where it says that it is one of several"),
+        sa.Column("parts", sa.Integer(), nullable=True, comment="Of how many; all of them together are complete"),
         sa.Column("refused_reason", sa.Text(), nullable=True),
         sa.Column("fetched_at", UtcDateTime(), nullable=False),
         sa.Column("ingested_at", UtcDateTime(), nullable=True),
@@ -354,10 +528,19 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("network", sa.String(length=50), nullable=True),
         sa.Column(
+            "token_fingerprint",
+            Key(32),
+            nullable=True,
+            comment="HMAC-SHA256 of the token, cut to 128 bits, hex: it outlives the token",
+        ),
+        sa.Column(
+            "billing_period", Key(40), nullable=True, comment="The view's, or the month of the due date: 2026-11"
+        ),
+        sa.Column(
             "rule",
             Key(40),
             nullable=False,
-            comment="Why this attempt was made: first, merchant_asked, after_withdrawal",
+            comment="Why this attempt was made: first, planned, after_change, new_instrument, merchant_asked, after_withdrawal, ...",
         ),
         sa.CheckConstraint("previous_status IN ('declined', 'withdrawn')", name=op.f("ck_attempt_previous_frees")),
         sa.CheckConstraint(
@@ -382,6 +565,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("billing_source", "charge_id", "attempt_no", name="uq_attempt_claim"),
         comment="Tries at collecting a charge: the claim. At most one per charge is live.",
     )
+    op.create_index(
+        "ix_attempt_later",
+        "attempt",
+        ["profile"],
+        unique=False,
+        postgresql_where=sa.text("attempt_no > 1"),
+        sqlite_where=sa.text("attempt_no > 1"),
+    )
+    op.create_index("ix_attempt_period", "attempt", ["billing_number", "billing_period"], unique=False)
+    op.create_index("ix_attempt_token", "attempt", ["token_fingerprint"], unique=False)
     op.create_table(
         "event",
         sa.Column("profile", Key(40), nullable=False),
@@ -415,28 +608,6 @@ def upgrade() -> None:
         comment="What happened to batches and what people decided, in order; only appended, each sealed to the one before.",
     )
     op.create_table(
-        "recon_break",
-        sa.Column("break_id", Id, nullable=False),
-        sa.Column("profile", Key(40), nullable=False),
-        sa.Column("kind", Key(30), nullable=False),
-        sa.Column("subject", Key(200), nullable=False, comment="What it is about, so that it is opened once"),
-        sa.Column("invoice_number", Key(64), nullable=True),
-        sa.Column("report_id", sa.BigInteger(), nullable=True),
-        sa.Column("line_no", sa.Integer(), nullable=True),
-        sa.Column("amount", sa.BigInteger(), nullable=False, comment="The difference, or the amount at stake"),
-        sa.Column("details", sa.Text(), nullable=False, comment="In words, with both sides"),
-        sa.Column("state", Key(10), nullable=False),
-        sa.Column("opened_at", UtcDateTime(), nullable=False),
-        sa.Column("closed_by", Key(100), nullable=True),
-        sa.Column("closed_at", UtcDateTime(), nullable=True),
-        sa.Column("closed_reason", sa.Text(), nullable=True),
-        sa.CheckConstraint("state IN ('open', 'explained', 'resolved')", name=op.f("ck_recon_break_state_known")),
-        sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_recon_break_report_id")),
-        sa.PrimaryKeyConstraint("break_id", name=op.f("pk_recon_break")),
-        sa.UniqueConstraint("profile", "kind", "subject", name="uq_recon_break_subject"),
-        comment="What reconciliation could not tie.",
-    )
-    op.create_table(
         "report_line",
         sa.Column("report_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("line_no", sa.Integer(), autoincrement=False, nullable=False),
@@ -451,10 +622,10 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(length=60), nullable=True),
         sa.Column("network", sa.String(length=50), nullable=True),
         sa.Column("advice_code", Key(10), nullable=True),
-        sa.Column("status", Key(10), nullable=False, comment="paid, declined or unknown, by the code"),
+        sa.Column("status", Key(10), nullable=False, comment="paid, declined, unknown or reversed, by the code"),
         sa.Column("line_class", Key(16), nullable=False),
         sa.CheckConstraint(
-            "line_class IN ('answer', 'repeat', 'amount_differs', 'conflict', 'unexpected', 'other_profile')",
+            "line_class IN ('answer', 'repeat', 'amount_differs', 'unexpected', 'other_profile')",
             name=op.f("ck_report_line_line_class_known"),
         ),
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_report_line_report_id")),
@@ -476,6 +647,59 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_report_sighting_report_id")),
         sa.PrimaryKeyConstraint("profile", "folder", "file_name", "size", "modified", name=op.f("pk_report_sighting")),
         comment="Listed files that were fetched before, so that a listing alone recognises them.",
+    )
+    op.create_table(
+        "ended_mandate",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=False, comment="Empty where the charge had none"),
+        sa.Column("invoice_number", Key(64), nullable=False),
+        sa.Column("rule", Key(60), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["invoice_number"], ["attempt.invoice_number"], name=op.f("fk_ended_mandate_invoice_number")
+        ),
+        sa.PrimaryKeyConstraint("billing_source", "customer_id", "billing_number", name=op.f("pk_ended_mandate")),
+        comment="Agreements that the customer revoked: nothing is charged under them any more.",
+    )
+    op.create_table(
+        "next_attempt",
+        sa.Column("invoice_number", Key(64), nullable=False, comment="Of the declined"),
+        sa.Column(
+            "version", sa.Integer(), autoincrement=False, nullable=False, comment="1, 2, ...: the highest one counts"
+        ),
+        sa.Column("action", Key(20), nullable=False),
+        sa.Column("planned_on", sa.Date(), nullable=True, comment="The execute date that is planned; not before it"),
+        sa.Column("pay_day", sa.Boolean(), nullable=False, comment="Only on a pay day"),
+        sa.Column(
+            "rule", Key(60), nullable=False, comment="Of retry_rules.toml, a setting of [retry], or what happened"
+        ),
+        sa.Column("words", sa.Text(), nullable=False, comment="Why, for a person"),
+        sa.Column("decided_at", UtcDateTime(), nullable=False),
+        sa.Column("decided_by", Key(100), nullable=True, comment="A person; null: the rule"),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("told_at", UtcDateTime(), nullable=True, comment="doku_charge_outcomes says so since"),
+        sa.CheckConstraint("action <> 'retry' OR planned_on IS NOT NULL", name=op.f("ck_next_attempt_retry_has_a_day")),
+        sa.CheckConstraint(
+            "action IN ('retry', 'after_change', 'merchant_setup', 'ask', 'never', 'mandate_ended', 'exhausted', 'withdrawn', 'cancelled')",
+            name=op.f("ck_next_attempt_action_known"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["invoice_number"], ["attempt.invoice_number"], name=op.f("fk_next_attempt_invoice_number")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_next_attempt_run_id")),
+        sa.PrimaryKeyConstraint("invoice_number", "version", name=op.f("pk_next_attempt")),
+        comment="What was decided after each declined attempt; a later decision is a row of its own.",
+    )
+    op.create_index("ix_next_attempt_planned", "next_attempt", ["planned_on"], unique=False)
+    op.create_index(
+        "ix_next_attempt_untold",
+        "next_attempt",
+        ["invoice_number"],
+        unique=False,
+        postgresql_where=sa.text("told_at IS NULL"),
+        sqlite_where=sa.text("told_at IS NULL"),
     )
     op.create_table(
         "outcome",
@@ -521,6 +745,46 @@ def upgrade() -> None:
         sqlite_where=sa.text("status = 'unknown'"),
         postgresql_where=sa.text("status = 'unknown'"),
     )
+    op.create_table(
+        "stopped_instrument",
+        sa.Column("token_fingerprint", Key(32), nullable=False),
+        sa.Column("invoice_number", Key(64), nullable=False),
+        sa.Column("rule", Key(60), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("stopped_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["invoice_number"], ["attempt.invoice_number"], name=op.f("fk_stopped_instrument_invoice_number")
+        ),
+        sa.PrimaryKeyConstraint("token_fingerprint", name=op.f("pk_stopped_instrument")),
+        comment="Cards and accounts that are never charged again, whoever asks.",
+    )
+    op.create_table(
+        "testimony",
+        sa.Column("testimony_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("invoice_number", Key(64), nullable=False),
+        sa.Column("witness", Key(20), nullable=False, comment="person, status, notification; never report"),
+        sa.Column("status", Key(10), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=True, comment="As the witness says it, if it does"),
+        sa.Column("said_by", Key(100), nullable=False, comment="The person, or the flow that asked"),
+        sa.Column("said_at", UtcDateTime(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False, comment="What shows it, in words"),
+        sa.Column(
+            "confirmed_by", Key(100), nullable=True, comment="The second pair of eyes, where the profile asks for one"
+        ),
+        sa.Column("told_at", UtcDateTime(), nullable=True, comment="The merchant was told of what it decided since"),
+        sa.CheckConstraint(
+            "status IN ('unknown', 'withdrawn', 'declined', 'paid', 'reversed')", name=op.f("ck_testimony_status_known")
+        ),
+        sa.CheckConstraint("witness <> 'report'", name=op.f("ck_testimony_no_report")),
+        sa.CheckConstraint("confirmed_by <> said_by", name=op.f("ck_testimony_another_person")),
+        sa.ForeignKeyConstraint(
+            ["invoice_number"], ["attempt.invoice_number"], name=op.f("fk_testimony_invoice_number")
+        ),
+        sa.PrimaryKeyConstraint("testimony_id", name=op.f("pk_testimony")),
+        comment="What witnesses other than reports say of an attempt, kept apart from the reports; only appended.",
+    )
+    op.create_index(op.f("ix_testimony_invoice_number"), "testimony", ["invoice_number"], unique=False)
     if not sqlite:
         op.create_foreign_key(
             "fk_attempt_previous_outcome",
@@ -529,3 +793,5 @@ def upgrade() -> None:
             ["previous_invoice_number", "previous_status"],
             ["invoice_number", "status"],
         )
+    for statement in _NOT_AFTER_PAID["sqlite" if sqlite else "postgresql"]:
+        op.execute(statement)
