@@ -29,6 +29,11 @@ ProfileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,200}$")]
 SqlName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$")]
 Folder = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+MailAddress = Annotated[str, Field(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$")]
+Minutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
+Hours = Annotated[float, Field(gt=0, le=31 * 24)]
+Days = Annotated[float, Field(gt=0, le=366)]
+Off = Literal[False]
 
 
 class Connections(StrictModel):
@@ -244,6 +249,73 @@ class ReportSettings(StrictModel):
         return text
 
 
+class Watch(StrictModel):
+    """By when each stage is expected, and who is told when it is late. false: that is not watched."""
+
+    notify: tuple[ConnectionId, ...] = Field(
+        default=(), description="Connections that every alert goes to: of type smtp, http (a webhook) or slackwebhook"
+    )
+    notify_urgent: tuple[ConnectionId, ...] = Field(default=(), description="Also told once a matter is urgent")
+    notify_critical: tuple[ConnectionId, ...] = Field(default=(), description="Also told once a matter is critical")
+    mail_to: tuple[MailAddress, ...] = Field(default=(), description="Addresses for connections of type smtp")
+    runbooks: str = Field(default="docs/runbooks/", description="What stands before a runbook's name in an alert")
+    urgent_after_minutes: Minutes = Field(default=60, description="Late for so long: urgent")
+    critical_after_minutes: Minutes = Field(default=240, description="Late for so long: critical")
+    urgent_after_days: Days = Field(default=7, description="The same for what takes its time: keys, quarantine, breaks")
+    critical_after_days: Days = Field(default=21, description="The same, critical")
+    started_minutes: Minutes | Off = Field(
+        default=60, description="After schedule.submit: a run is recorded, if charges are due"
+    )
+    claimed_minutes: Minutes | Off = Field(default=60, description="After a run began: it has claimed")
+    sent_minutes: Minutes | Off = Field(default=180, description="After its claim: a batch is delivered")
+    before_cutoff_minutes: Minutes = Field(
+        default=60, description="A batch is expected to be delivered by then at last"
+    )
+    unknown_minutes: Minutes | Off = Field(
+        default=30, description="After a delivery became unknown: the server, a report or a person has settled it"
+    )
+    acknowledged_minutes: Minutes | Off = Field(
+        default=120, description="After delivery: DOKU took the file away (only with batch.archive_folder); assumed"
+    )
+    reported_hours: Hours | Off = Field(
+        default=15, description="After the cut-off of the execute date: a report on the batch was taken in; assumed"
+    )
+    reconciled_hours: Hours | Off = Field(
+        default=24, description="The same: each attempt of the batch is answered; assumed"
+    )
+    taken_in_minutes: Minutes | Off = Field(
+        default=60, description="After a report was first seen at the server: it is fetched and taken in"
+    )
+    written_back_minutes: Minutes | Off = Field(
+        default=60, description="After a report was taken in, or a batch withdrawn: the merchant's table says so"
+    )
+    server_minutes: Minutes | Off = Field(default=60, description="How long DOKU's server may not answer")
+    quarantine_days: Days | Off = Field(default=3, description="How long a charge may be quarantined")
+    breaks_days: Days | Off = Field(default=3, description="How long a break may be open")
+    key_days: Days | Off = Field(
+        default=30, description="Before the last of DOKU's public keys ends: a newer one is there"
+    )
+    host_key_until: date | None = Field(
+        default=None,
+        description="Last day of the pinned host key, once DOKU has announced one; key_days before it you are told",
+    )
+    airflow_minutes: Minutes | Off = Field(
+        default=60, description="How long doku_watchdog may be silent, once it has looked"
+    )
+    outside_minutes: Minutes | Off = Field(
+        default=False,
+        description="How long the watchdog outside Airflow (watch) may be silent; set it once it is installed",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.critical_after_minutes < self.urgent_after_minutes or self.critical_after_days < self.urgent_after_days:
+            raise ValueError("critical_after_... is before urgent_after_...: a matter is urgent first")
+        if self.reported_hours and self.reconciled_hours and self.reconciled_hours < self.reported_hours:
+            raise ValueError("reconciled_hours is less than reported_hours: a report comes first")
+        return self
+
+
 class Profile(StrictModel):
     """All settings of one merchant account at DOKU."""
 
@@ -264,6 +336,7 @@ class Profile(StrictModel):
     token: Token = Field(default_factory=Token)
     quarantine: Quarantine = Field(default_factory=Quarantine)
     brakes: Brakes = Field(default_factory=Brakes)
+    watch: Watch = Field(default_factory=Watch)
     batch: BatchSettings
     report: ReportSettings = Field(default_factory=ReportSettings)
 
