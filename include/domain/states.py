@@ -92,6 +92,24 @@ class Fate(StrEnum):
     IN_FLIGHT = "in_flight"
 
 
+class NextAction(StrEnum):
+    """What becomes of a charge after an attempt of it was declined.
+
+    `retry` waits for its day; `after_change`, `merchant_setup` and `ask` wait for somebody; the others are the end, but
+    that a charge which was `withdrawn` by the merchant goes on when it is listed again.
+    """
+
+    RETRY = "retry"
+    AFTER_CHANGE = "after_change"
+    MERCHANT_SETUP = "merchant_setup"
+    ASK = "ask"
+    NEVER = "never"
+    MANDATE_ENDED = "mandate_ended"
+    EXHAUSTED = "exhausted"
+    WITHDRAWN = "withdrawn"
+    CANCELLED = "cancelled"
+
+
 class ReportState(StrEnum):
     """How far a report has come."""
 
@@ -107,7 +125,6 @@ class LineClass(StrEnum):
     ANSWER = "answer"
     REPEAT = "repeat"
     AMOUNT_DIFFERS = "amount_differs"
-    CONFLICT = "conflict"
     UNEXPECTED = "unexpected"
     OTHER_PROFILE = "other_profile"
 
@@ -118,3 +135,30 @@ class BreakState(StrEnum):
     OPEN = "open"
     EXPLAINED = "explained"
     RESOLVED = "resolved"
+
+
+class BreakKind(StrEnum):
+    """What reconciliation could not tie."""
+
+    AMOUNT_DIFFERS = "amount_differs"
+    CONFLICT = "conflict"
+    UNEXPECTED = "unexpected"
+    OTHER_PROFILE = "other_profile"
+    MISSING_LINE = "missing_line"
+    PARTIAL_APPROVAL = "partial_approval"
+    UNLISTED_CODE = "unlisted_code"
+    WITNESSES_DISAGREE = "witnesses_disagree"
+    PAID_WHILE_IN_FLIGHT = "paid_while_in_flight"
+    COLLECTED_TWICE = "collected_twice"
+
+
+ALARMS: Final = (BreakKind.COLLECTED_TWICE, BreakKind.PAID_WHILE_IN_FLIGHT)
+"""Breaks that cost a customer money: the highest alert."""
+
+
+class ProposalState(StrEnum):
+    """The life of a decision that needs four eyes."""
+
+    OPEN = "open"
+    CONFIRMED = "confirmed"
+    WITHDRAWN = "withdrawn"
