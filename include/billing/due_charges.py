@@ -70,7 +70,7 @@ def read_due_charges(
 
     Yields:
         `DueChargesRead` frames: `row_no` int64, counted from 1 over all frames, and the columns `COLUMNS` as Arrow
-        strings, amounts as exact decimals in major units, dates as ISO text. Shape (at most `chunk_rows`, 12). None for
+        strings, amounts as exact decimals in major units, dates as ISO text. Shape (at most `chunk_rows`, 13). None for
         a view without due rows.
 
     Raises:

@@ -15,7 +15,7 @@ REQUIRED: Final = (
 )
 """Columns that the view must have, by whatever name the profile maps them."""
 
-OPTIONAL: Final = ("network", "attempt_no")
+OPTIONAL: Final = ("network", "billing_period", "attempt_no")
 """Columns that the view may have; null where it has not."""
 
 COLUMNS: Final = (*REQUIRED, *OPTIONAL)

@@ -5,6 +5,7 @@ from datetime import date
 import pandas as pd  # noqa: TID253 - frames flow through here
 
 from include.billing.due_charges import read_due_charges
+from include.domain.fingerprints import token_fingerprint
 from include.domain.invoice_numbers import charge_stem
 from include.flows.context import FlowContext
 from include.ledger.books import NO_CURRENCY
@@ -37,18 +38,26 @@ def stage_due_charges(
         chunk_rows=billing.chunk_rows,
     )
     for frame in frames:
-        staged = _staged(validate_due_charges(frame, rules), context.profile.billing_source)
+        staged = _staged(validate_due_charges(frame, rules), context)
         _count(staged, read)
         with workspace.stage() as connection:
             insert_frame(connection, staged_charge, staged)
     return read
 
 
-def _staged(checked: pd.DataFrame, billing_source: str) -> pd.DataFrame:
-    """The checked frame and the stem of each charge's invoice numbers (null for a row without an id)."""
-    ids = checked["charge_id"].astype(object).tolist()
-    stems = [charge_stem(billing_source, charge) if isinstance(charge, str) else None for charge in ids]
-    return checked.assign(stem=pd.Series(stems, index=checked.index, dtype=checked["charge_id"].dtype))
+def _staged(checked: pd.DataFrame, context: FlowContext) -> pd.DataFrame:
+    """The checked frame, the stem of each charge's invoice numbers and the fingerprint of its token (null without)."""
+    source, key = context.profile.billing_source, context.ledger.fingerprint_key
+    made = {
+        "stem": [charge_stem(source, one) if isinstance(one, str) else None for one in _values(checked["charge_id"])],
+        "fingerprint": [token_fingerprint(key, one) if isinstance(one, str) else None for one in _values(checked["token"])],
+    }  # fmt: skip
+    text = checked["charge_id"].dtype
+    return checked.assign(**{name: pd.Series(values, index=checked.index, dtype=text) for name, values in made.items()})
+
+
+def _values(column: pd.Series) -> list[object]:
+    return list(column.astype(object))
 
 
 def _count(staged: pd.DataFrame, read: dict[str, tuple[int, int]]) -> None:

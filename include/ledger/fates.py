@@ -21,6 +21,7 @@ _REPEATED: Final = """
                      coalesce(currency, '') || '|' ||
                      coalesce(CAST(due_date AS VARCHAR(10)), '') || '|' || coalesce(channel, '') || '|' ||
                      coalesce(description, '') || '|' || coalesce(network, '') || '|' ||
+                     coalesce(billing_period, '') || '|' ||
                      coalesce(CAST(attempt_no AS VARCHAR(10)), '') || '|' || coalesce(reasons, '')) AS forms
         FROM staged_charge WHERE charge_id IS NOT NULL
         GROUP BY charge_id HAVING count(*) > 1

@@ -1,5 +1,6 @@
 """Making and upgrading the ledger's schema, and refusing to work on one that is not at head."""
 
+import secrets
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +65,13 @@ def upgrade(engine: Engine, environment: str, now: datetime) -> tuple[str | None
         command.upgrade(config, "head")
         known = connection.execute(select(tables.ledger.c.environment)).scalar()
         if known is None:
-            row = {"one": 1, "ledger_id": str(uuid.uuid4()), "environment": environment, "created_at": now}
+            row = {
+                "one": 1,
+                "ledger_id": str(uuid.uuid4()),
+                "environment": environment,
+                "fingerprint_key": secrets.token_hex(32),
+                "created_at": now,
+            }
             connection.execute(tables.ledger.insert(), row)
         elif known != environment:
             raise LedgerError(

@@ -7,7 +7,7 @@ a token.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
@@ -29,11 +29,13 @@ class Ledger:
         engine: Its database.
         ledger_id: Its own id, written beside each claim in the billing database.
         environment: "sandbox" or "production".
+        fingerprint_key: Keys the fingerprints of tokens (`include.domain.fingerprints`).
     """
 
     engine: Engine
     ledger_id: str
     environment: str
+    fingerprint_key: bytes = field(repr=False)
 
     @classmethod
     def open(cls, engine: Engine) -> "Ledger":
@@ -44,7 +46,7 @@ class Ledger:
                 row = connection.execute(select(tables.ledger)).one_or_none()
         if row is None:
             raise LedgerError(f"The ledger has no identity yet. Run: {schema.UPGRADE_COMMAND}")
-        return cls(engine, row.ledger_id, row.environment)
+        return cls(engine, row.ledger_id, row.environment, bytes.fromhex(row.fingerprint_key))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

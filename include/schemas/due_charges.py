@@ -45,6 +45,7 @@ STORED_LENGTH: Final[Mapping[str, int]] = {
     "channel": 200,
     "description": 1000,
     "network": 50,
+    "billing_period": 40,
     "attempt_no": 20,
 }
 """Most characters of a value that are kept, whatever the layout allows; a longer one is rejected and cut."""
@@ -140,6 +141,7 @@ class DueChargesRead(pandera.DataFrameModel):
     channel: Series[TextType] = pandera.Field(nullable=True, description="Means of payment. Source: view")
     description: Series[TextType] = pandera.Field(nullable=True, description="For the customer. Source: view")
     network: Series[TextType] = pandera.Field(nullable=True, description="Card network. Source: view, optional column")
+    billing_period: Series[TextType] = pandera.Field(nullable=True, description="Source: view, optional column")
     attempt_no: Series[TextType] = pandera.Field(
         nullable=True, description="Whole number. Source: view, optional column"
     )
@@ -171,6 +173,7 @@ class DueCharges(pandera.DataFrameModel):
     channel: Series[TextType] = pandera.Field(nullable=True, description="Means of payment. Source: view")
     description: Series[TextType] = pandera.Field(nullable=True, description="For the customer. Source: view")
     network: Series[TextType] = pandera.Field(nullable=True, description="Card network. Source: view, optional column")
+    billing_period: Series[TextType] = pandera.Field(nullable=True, description="Source: view, optional column")
     attempt_no: Series[CountType] = pandera.Field(
         nullable=True, ge=1, le=MOST_ATTEMPTS, description="Asked for by the merchant. Unit: attempts. Source: view"
     )

@@ -31,7 +31,7 @@ def _read(database: BillingDatabase, **other: object) -> pd.DataFrame:
 def test_one_charge_comes_as_exact_text(database: BillingDatabase, make_view: MakeView) -> None:
     make_view(CHARGE)
     frame = _read(database)
-    assert DueChargesRead.validate(frame).shape == (1, 12)
+    assert DueChargesRead.validate(frame).shape == (1, 13)
     row = frame.iloc[0].dropna().to_dict()
     assert Decimal(row.pop("amount")) == 1500000
     assert row == {

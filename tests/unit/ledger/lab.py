@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
+from include.domain.fingerprints import token_fingerprint
 from include.domain.invoice_numbers import charge_stem
 from include.domain.states import BatchState, OutcomeStatus, RunKind
 from include.ledger import tables
@@ -35,16 +36,17 @@ def row(charge_id: str | None, amount: int = 1000, **changes: Any) -> dict[str, 
     values = {
         "charge_id": charge_id, "customer_id": f"K-{charge_id}", "billing_number": None, "token": TOKEN,
         "amount": amount, "currency": "IDR", "due_date": BUSINESS_DATE, "channel": None, "description": None,
-        "network": None, "attempt_no": None, "late": False, "reasons": None,
+        "network": None, "billing_period": None, "attempt_no": None, "late": False, "reasons": None,
     }  # fmt: skip
     return {**values, **changes}
 
 
-def frame_of(rows: list[dict[str, Any]], source: str = SOURCE) -> pd.DataFrame:
+def frame_of(rows: list[dict[str, Any]], source: str = SOURCE, key: bytes = b"lab") -> pd.DataFrame:
     """Rows as a frame for `staged_charge`."""
     numbered = [{"row_no": number, **one} for number, one in enumerate(rows, start=1)]
     for one in numbered:
         one["stem"] = charge_stem(source, one["charge_id"]) if one["charge_id"] is not None else None
+        one["fingerprint"] = token_fingerprint(key, one["token"]) if one["token"] is not None else None
     columns = list(numbered[0]) if numbered else []
     arrays = {name: pa.array([one[name] for one in numbered], _TYPES.get(name, pa.string())) for name in columns}
     return pa.table(arrays).to_pandas(types_mapper=pd.ArrowDtype)

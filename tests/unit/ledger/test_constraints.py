@@ -160,7 +160,11 @@ def test_a_file_name_is_unique_in_its_folder_across_profiles(claimed):
 
 def test_the_ledger_has_one_identity_and_one_environment(lab):
     with pytest.raises(LedgerError, match="breaks a promise"), lab.ledger.write() as connection:
-        connection.execute(tables.ledger.insert().values(one=2, ledger_id="x", environment="y", created_at=lab.now))
+        connection.execute(
+            tables.ledger.insert().values(
+                one=2, ledger_id="x", environment="y", fingerprint_key="z", created_at=lab.now
+            )
+        )
 
 
 def test_a_moment_without_a_timezone_is_refused(lab):

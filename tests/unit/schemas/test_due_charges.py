@@ -40,6 +40,7 @@ GOOD: dict[str, Any] = {
     "channel": "CREDIT_CARD",
     "description": "Premi Jiwa Keluarga 11-2026",
     "network": "VISA",
+    "billing_period": None,
     "attempt_no": None,
 }
 
@@ -96,7 +97,7 @@ def test_a_good_charge_is_typed() -> None:
         "amount": "int64",
         "currency": "string[pyarrow]",
         "due_date": "date32[day][pyarrow]",
-        **dict.fromkeys(["channel", "description", "network"], "string[pyarrow]"),
+        **dict.fromkeys(["channel", "description", "network", "billing_period"], "string[pyarrow]"),
         "attempt_no": "int64[pyarrow]",
         "late": "bool",
         "reasons": "string[pyarrow]",
@@ -111,7 +112,7 @@ def test_what_is_required_may_not_be_missing(name: str, value: str | None) -> No
     assert f"{name}:unreadable" not in reasons
 
 
-@pytest.mark.parametrize("name", ["billing_number", "channel", "network", "attempt_no"])
+@pytest.mark.parametrize("name", ["billing_number", "channel", "network", "billing_period", "attempt_no"])
 def test_what_the_layout_does_not_require_may_be_missing(name: str) -> None:
     assert _reasons(**{name: None}) is None
 
