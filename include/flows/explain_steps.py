@@ -1,0 +1,307 @@
+"""From records to what happened, a step each. Pure: rows in, sentences out."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import IntEnum
+from typing import Any, Final
+
+from include.doku.codes import ResponseCodes
+from include.domain.masking import token_ending, without_card_numbers
+from include.domain.money import CURRENCY_EXPONENT, for_people
+from include.domain.states import STRENGTH, BatchState, OutcomeStatus
+from include.flows import explain_words as words
+from include.ledger.stories import Records, Row
+
+
+class Order(IntEnum):
+    """Which comes first of what has the same moment."""
+
+    LISTED = 1
+    DECIDED = 2
+    CLAIMED = 3
+    BATCH = 4
+    BRAKE = 5
+    APPROVED = 6
+    REPORTED = 7
+    BREAK = 8
+    PLANNED = 9
+    TOLD = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened to a charge.
+
+    Attributes:
+        at: The moment.
+        order: Among steps of the same moment.
+        kind: For the page: stopped, waits, sent, paid, declined, person or plain.
+        title: In a few words.
+        words: More of it, in sentences.
+        why: The rule, the file or the person behind it.
+        again: Steps that follow each other with the same value are told once, from the first to the last.
+        until: The last moment, where it happened several times.
+        times: How many times.
+    """
+
+    at: datetime
+    order: Order
+    kind: str
+    title: str
+    words: tuple[str, ...]
+    why: str
+    again: tuple[str, ...] = ()
+    until: datetime | None = None
+    times: int = 1
+
+
+_SHOWN_STATES: Final = {
+    BatchState.SEALED: ("plain", "Written into a batch file", "The file {name} was written and sealed for DOKU."),
+    BatchState.DELIVERED: ("sent", "Delivered to DOKU", "DOKU has the file {name}."),
+    BatchState.UNKNOWN: (
+        "stopped",
+        "Delivery unknown",
+        "Nobody could say whether {name} arrived. It is not sent again until that is known.",
+    ),
+    BatchState.WITHDRAWN: ("stopped", "Batch withdrawn", "The file {name} was withdrawn: nothing of it was charged."),
+}
+
+
+def facts(records: Records) -> Iterator[tuple[str, str]]:
+    """Customer, amount, due date, ... as they were last seen."""
+    seen = [*records.attempts, *sorted((*records.rejected, *records.passed), key=lambda row: int(row["run_id"]))]
+    last: dict[str, Any] = {}
+    for row in seen:
+        last |= {name: value for name, value in row.items() if value not in (None, "")}
+    if last.get("customer_id"):
+        yield "customer", str(last["customer_id"])
+    if last.get("billing_number"):
+        yield "billing number", str(last["billing_number"])
+    if last.get("amount"):
+        yield "amount", _money(int(last["amount"]), last.get("currency"))
+    if last.get("due_date"):
+        yield "due", day(last["due_date"])
+    if last.get("channel"):
+        yield "channel", str(last["channel"])
+    if records.attempts:
+        yield "token", token_ending(str(records.attempts[-1]["token"]))
+
+
+def where_it_stands(records: Records) -> str:
+    """Where a charge stands now, in a sentence."""
+    status = {row["invoice_number"]: _strongest(records, row["invoice_number"]) for row in records.attempts}
+    paid = [row for row in records.attempts if status[row["invoice_number"]] in ("paid", "reversed")]
+    if len(paid) > 1:
+        return f"PAID {len(paid)} TIMES, with attempts {_numbers(paid)}. One of them must be given back."
+    if paid:
+        kind = status[paid[0]["invoice_number"]]
+        what = "It was paid and given back later" if kind == "reversed" else "It is paid"
+        return f"{what}, with attempt {paid[0]['attempt_no']}: {_amount(paid[0])}. Nothing more is charged."
+    if records.closed is not None:
+        return f"It is closed ({records.closed['reason']}): no further attempt is made."
+    if records.attempts:
+        return _of_last_attempt(records, status[records.attempts[-1]["invoice_number"]])
+    if records.quarantine is not None and records.quarantine["state"] == "open":
+        return "It is quarantined: nothing is sent until what is wrong with it is mended."
+    return "No attempt has been made yet."
+
+
+def steps(records: Records, codes: ResponseCodes) -> Iterator[Step]:
+    """Everything that happened, in no particular order."""
+    yield from _rejections(records)
+    yield from _passed(records)
+    yield from _holds(records)
+    yield from _decisions(records)
+    yield from _attempts(records)
+    yield from _batch_events(records)
+    yield from _brakes(records)
+    yield from _lines(records, codes)
+    yield from _other_outcomes(records)
+    yield from _breaks(records)
+    if records.closed is not None:
+        yield _closing(records.closed)
+
+
+def day(value: date) -> str:
+    """A day for a person: 20 Nov 2026."""
+    return f"{value.day} {value:%b %Y}"
+
+
+def _rejections(records: Records) -> Iterator[Step]:
+    for row in records.rejected:
+        reasons = tuple(without_card_numbers(sentence) for sentence in words.rejected(row["reasons"]))
+        if row["dry_run"]:
+            title, kind, done = "Would be quarantined", "plain", "A dry run looked at it and decided nothing."
+        else:
+            title, kind, done = "Quarantined", "stopped", "Nothing was sent."
+        listed = f"The merchant's view listed it for {day(row['business_date'])}, but it failed the checks. {done}"
+        yield Step(
+            row["opened_at"], Order.LISTED, kind, title, (listed, *reasons), f"run {row['run_id']}; {row['reasons']}",
+            ("rejected", row["reasons"], title),
+        )  # fmt: skip
+    matter = records.quarantine
+    if matter is not None and matter["released_by"] == "mended":
+        said = "The merchant's view lists it without fault now, so it is free again."
+        yield Step(
+            matter["released_at"], Order.DECIDED, "plain", "Mended", (said,),
+            f"by rule: {matter['release_reason']} (run after run {matter['last_run_id']})",
+        )  # fmt: skip
+
+
+def _passed(records: Records) -> Iterator[Step]:
+    for row in records.passed:
+        title, said = words.PASSED.get(
+            (row["fate"], row["reason"]),
+            (str(row["fate"]).replace("_", " ").capitalize(), f"Because: {row['reason']}."),
+        )
+        dry = ("A dry run looked at it and decided nothing.",) if row["dry_run"] and row["reason"] != "dry_run" else ()
+        why = f"run {row['run_id']} for {day(row['business_date'])}; {row['fate']}: {row['reason']}"
+        yield Step(
+            row["opened_at"], Order.LISTED, "waits", title, (said, *dry), why, ("passed", row["fate"], row["reason"])
+        )
+
+
+def _holds(records: Records) -> Iterator[Step]:
+    for row in records.holds:
+        subject = f"{row['scope']} {row['subject']}"
+        said = (f"“{_foreign(row['reason'])}”", "Nothing of it is claimed or sent until the hold is lifted.")
+        placed = f"decided by {row['placed_by']}"
+        yield Step(row["placed_at"], Order.DECIDED, "person", f"Hold placed on {subject}", said, placed)
+        if row["released_at"] is not None:
+            lifted = (f"“{_foreign(row['release_reason'] or '')}”",)
+            by = f"decided by {row['released_by']}"
+            yield Step(row["released_at"], Order.DECIDED, "person", f"Hold lifted from {subject}", lifted, by)
+
+
+def _decisions(records: Records) -> Iterator[Step]:
+    for row in records.events:
+        if row["batch_id"] is not None or row["kind"] in ("hold", "lift", "cancel"):  # those have records of their own
+            continue
+        title, effect = words.DECISIONS.get(row["kind"], (str(row["kind"]).replace("_", " ").capitalize(), ""))
+        why = json.loads(row["details"]).get("why")
+        said = (*((f"“{_foreign(str(why))}”",) if why else ()), *((effect,) if effect else ()))
+        yield Step(row["at"], Order.DECIDED, "person", title, said, f"decided by {row['actor']}")
+
+
+def _closing(row: Row) -> Step:
+    title = "Cancelled" if row["reason"] == "cancelled" else f"Closed: {str(row['reason']).replace('_', ' ')}"
+    said = (f"“{_foreign(row['words'])}”", "No further attempt is made.")
+    return Step(row["closed_at"], Order.DECIDED, "person", title, said, f"decided by {row['closed_by']}")
+
+
+def _attempts(records: Records) -> Iterator[Step]:
+    for row in records.attempts:
+        rule = words.RULES.get(row["rule"], f"By the rule {row['rule']}.")
+        means = f"with the token {token_ending(str(row['token']))}, under invoice number {row['invoice_number']}"
+        said = (f"{_amount(row)}, to be charged on {day(row['execute_date'])} {means}.", rule)
+        why = f"run {row['run_id']}; rule {row['rule']}; line {row['line_no']} of {row['file_name']}"
+        yield Step(row["created_at"], Order.CLAIMED, "plain", f"Attempt {row['attempt_no']} made", said, why)
+
+
+def _batch_events(records: Records) -> Iterator[Step]:
+    sealed: set[int] = set()
+    for row in records.events:
+        if row["state"] not in _SHOWN_STATES or (row["state"] == BatchState.SEALED and row["batch_id"] in sealed):
+            continue
+        sealed |= {row["batch_id"]} if row["state"] == BatchState.SEALED else set()
+        kind, title, said = _SHOWN_STATES[BatchState(row["state"])]
+        details = json.loads(row["details"])
+        told = [f"{name.capitalize()}: {_foreign(details[name])}." for name in ("proof", "why") if details.get(name)]
+        yield Step(row["at"], Order.BATCH, kind, title, (said.format(name=row["subject"]), *told), f"by {row['actor']}")
+
+
+def _brakes(records: Records) -> Iterator[Step]:
+    for row in records.brakes:
+        said = f"What its run would have sent looked unusual: {row['words']}. A person was asked before anything left."
+        yield Step(
+            row["pulled_at"], Order.BRAKE, "stopped", "Stopped by a brake", (said,),
+            f"run {row['run_id']}; brake {row['kind']}",
+        )  # fmt: skip
+    for row in records.approvals:
+        title = "Approved by a person" if row["answer"] == "approved" else "Refused by a person"
+        said = f"“{_foreign(row['words'])}”"
+        why = f"run {row['run_id']}; decided by {row['answered_by']}"
+        yield Step(row["answered_at"], Order.APPROVED, "person", title, (said,), why)
+
+
+def _lines(records: Records, codes: ResponseCodes) -> Iterator[Step]:
+    attempt_no = {row["invoice_number"]: row["attempt_no"] for row in records.attempts}
+    for row in records.lines:
+        if row["ingested_at"] is None:
+            continue
+        code = codes.look_up(row["response_code"])
+        title = f"{str(row['status']).capitalize()}, says DOKU of attempt {attempt_no[row['invoice_number']]}"
+        details = [f"Code {code.code}: {words.answer(code)}"]
+        if row["amount"] is not None:
+            details[0] = f"{_money(int(row['amount']), row['currency'])}. {details[0]}"
+        details += [f"DOKU's words: “{_foreign(row['response_message'])}”."] if row["response_message"] else []
+        details += [f"Approval code {_foreign(row['approval_code'])}."] if row["approval_code"] else []
+        details += [f"Card {_foreign(row['masked_card'])}."] if row["masked_card"] else []
+        details += [words.LINES[row["line_class"]]] if words.LINES.get(row["line_class"]) else []
+        yield Step(
+            row["ingested_at"], Order.REPORTED, str(row["status"]), title, tuple(details),
+            f"line {row['line_no']} of report {row['file_name']}",
+        )  # fmt: skip
+        if row["written_back_at"] is not None and row["line_class"] not in ("unexpected", "other_profile"):
+            told = (f"Their table of outcomes has the answer to attempt {attempt_no[row['invoice_number']]}.",)
+            yield Step(row["written_back_at"], Order.TOLD, "plain", "The merchant was told", told, "by write_back")
+
+
+def _other_outcomes(records: Records) -> Iterator[Step]:
+    attempt_no = {row["invoice_number"]: row["attempt_no"] for row in records.attempts}
+    for row in records.outcomes:
+        if row["witness"] == "report":
+            continue
+        title = f"Attempt {attempt_no[row['invoice_number']]} {row['status']}"
+        said = (f"{_foreign(row['proof'])}.",) if row["proof"] else ()
+        kind = {"withdrawn": "stopped"}.get(row["status"], str(row["status"]))
+        yield Step(row["decided_at"], Order.REPORTED, kind, title, said, f"witness: {row['witness']}")
+
+
+def _breaks(records: Records) -> Iterator[Step]:
+    for row in records.breaks:
+        what = words.BREAKS.get(row["kind"], str(row["kind"]).replace("_", " "))
+        said = (f"{_foreign(row['details'])}.", "A person looks into it.")
+        yield Step(row["opened_at"], Order.BREAK, "stopped", f"Break opened: {what}", said, f"break {row['break_id']}")
+        if row["closed_at"] is not None:
+            title = f"Break {row['state']}: {what}"
+            reason = (f"“{_foreign(row['closed_reason'] or '')}”",)
+            yield Step(row["closed_at"], Order.DECIDED, "person", title, reason, f"decided by {row['closed_by']}")
+
+
+def _of_last_attempt(records: Records, status: OutcomeStatus | None) -> str:
+    last = records.attempts[-1]
+    name = f"attempt {last['attempt_no']}"
+    if status is None:
+        if last["batch_state"] in (BatchState.CLAIMED, BatchState.SEALED, BatchState.DELIVERING):
+            return f"It is in flight: {name} stands in {last['file_name']}, which has not left yet."
+        return f"It is in flight: {name} is at DOKU in {last['file_name']}, and its report is awaited."
+    return {
+        OutcomeStatus.UNKNOWN: f"Unknown: nobody can say what became of {name}. Nothing is tried until that is known.",
+        OutcomeStatus.WITHDRAWN: f"Open: {name} was withdrawn and never charged; the next run takes the charge again.",
+        OutcomeStatus.DECLINED: f"Not paid: {name} was declined.",
+    }[status]
+
+
+def _strongest(records: Records, invoice_number: str) -> OutcomeStatus | None:
+    found = [OutcomeStatus(row["status"]) for row in records.outcomes if row["invoice_number"] == invoice_number]
+    return max(found, key=STRENGTH.__getitem__, default=None)
+
+
+def _numbers(rows: list[Row]) -> str:
+    return " and ".join(str(row["attempt_no"]) for row in rows)
+
+
+def _amount(row: Row) -> str:
+    return _money(int(row["amount"]), row["currency"])
+
+
+def _money(amount: int, currency: Any) -> str:
+    return for_people(amount, currency) if currency in CURRENCY_EXPONENT else f"{amount:,} {currency or ''}".strip()
+
+
+def _foreign(text: str | None) -> str:
+    """Words that are not ours, without card numbers."""
+    return without_card_numbers(str(text or "")).strip().rstrip(".")

@@ -1,0 +1,102 @@
+"""The sentences of `explain`: what each rule, reason and class of code means to a person who talks to the customer."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from include.doku.codes import ResponseCode
+from include.schemas.codes import ResponseClass
+from include.schemas.due_charges import describe
+
+RULES: Final = {
+    "first": "It is the charge's first attempt.",
+    "merchant_asked": "The attempt before was declined, and the merchant's view asks for this one by its number.",
+    "after_withdrawal": "The attempt before was withdrawn: it never reached DOKU's customer, so the charge was free.",
+}
+
+PASSED: Final = {
+    ("held", "charge_hold"): ("Held", "A hold on this charge kept it back."),
+    ("held", "customer_hold"): ("Held", "A hold on its customer kept it back."),
+    ("held", "profile_hold"): ("Held", "A hold on the whole profile kept everything back."),
+    ("held", "late"): (
+        "Held as too late",
+        "It fell due longer ago than the profile's late window allows, so it waits for a person.",
+    ),
+    ("held", "attempt_no_ahead"): (
+        "Held",
+        "The merchant's view asks for an attempt that does not follow the last one here.",
+    ),
+    ("held", "past_date"): ("Shown, not sent", "The run worked for a day that was over; such a run sends nothing."),
+    ("held", "earlier_date"): ("Left to an earlier date", "Another date of the same backfill sends it."),
+    ("held", "dry_run"): ("Shown in a dry run", "It would have been sent. A dry run sends nothing."),
+    ("deferred", "declined"): (
+        "Left alone after its decline",
+        "Its last attempt was declined, and nobody has asked for another one yet.",
+    ),
+    ("in_flight", "awaiting"): (
+        "Left alone: in flight",
+        "Its attempt is on its way or at DOKU and has no answer yet; another one could charge twice.",
+    ),
+    ("in_flight", "unknown"): (
+        "Left alone: unknown",
+        "Nobody can say yet what became of its attempt; another one could charge twice.",
+    ),
+    ("settled", "paid"): ("Listed though paid", "It is paid. The merchant's view still lists it; nothing is sent."),
+}
+"""(fate, reason) -> (title, sentence) for a run that neither sent nor quarantined a charge."""
+
+ROWS: Final = {
+    "repeated": "The same row stood in the view twice. The first one went on.",
+    "conflicting": "The view listed it several times with different values. Nobody can say which is right, so none "
+    "was sent. Correct the view.",
+    "awaiting_release": "It was quarantined before, and this profile wants a person to release it.",
+    "changed_after_settled": "It is settled here already, but the view now lists it with another amount, due date or "
+    "customer. Check which is right.",
+}
+
+CLASSES: Final[dict[ResponseClass, str]] = {
+    "approved": "The customer has paid.",
+    "retry_later": "Another attempt may succeed later.",
+    "after_change": "Another attempt helps only once the customer or the card has changed something.",
+    "never": "It must never be tried again with this card or account.",
+    "merchant_setup": "Something is wrong with the merchant's set-up at DOKU; no attempt helps until DOKU mends it.",
+    "check_first": "It says neither yes nor no: find out whether the customer was charged before anything else.",
+    "unknown": "Nobody has listed what this code means, so it counts neither as paid nor as declined.",
+}
+
+LINES: Final = {
+    "answer": "",
+    "repeat": "The same was known already; nothing changed.",
+    "conflict": "That differs from what was known. Both are kept, and a break was opened.",
+    "amount_differs": "The amount is not the one that was sent; a break was opened.",
+    "other_profile": "The attempt was sent by another profile; a break was opened and nothing was concluded.",
+    "unexpected": "Its batch had not left at that time; a break was opened and nothing was concluded.",
+}
+"""What each class of a report line adds."""
+
+BREAKS: Final = {
+    "amount_differs": "the amounts differ",
+    "conflict": "two answers that differ",
+    "unexpected": "a line for an attempt that was not sent",
+    "other_profile": "a line for another profile's attempt",
+}
+
+DECISIONS: Final = {
+    "release": ("Released from quarantine", "The next run checks it again; it is not waved through."),
+    "cancel": ("Cancelled", "No further attempt is made."),
+    "brake": ("A brake stopped the run", ""),
+}
+"""Kind of a person's decision -> title and what it does."""
+
+
+def rejected(reasons: str) -> Iterator[str]:
+    """The reasons of a quarantine as sentences."""
+    for column, code, sentence in describe(reasons):
+        if column == "row":
+            yield ROWS.get(code, f"By the rule {code}.")
+        else:
+            yield f"{column}: {sentence or code}"
+
+
+def answer(code: ResponseCode) -> str:
+    """What a code says, and what may be done."""
+    return f"{code.meaning}. {CLASSES[code.class_]}".replace("..", ".")
