@@ -1,0 +1,211 @@
+"""How far things have come: what the watchdog judges by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+
+from include.domain.states import BatchState, BreakState, ReportState, RunKind, RunState
+from include.ledger.tables import (
+    attempt,
+    batch,
+    brake,
+    event,
+    outcome,
+    quarantine,
+    recon_break,
+    report_file,
+    run,
+)
+
+
+@dataclass(frozen=True)
+class OpenBatch:
+    """A batch that is not concluded.
+
+    Attributes:
+        state_since: When it came to its state.
+        answered: A report has spoken of it.
+        count, total: Its attempts that are not withdrawn, and their amounts in smallest units.
+    """
+
+    batch_id: int
+    run_id: int
+    file_name: str
+    state: BatchState
+    created_at: datetime
+    delivered_at: datetime | None
+    state_since: datetime
+    execute_date: date
+    currency: str
+    count: int
+    total: int
+    answered: bool
+
+
+@dataclass(frozen=True)
+class Named:
+    """A report or a batch that something is still to be done with, since when, and why not."""
+
+    name: str
+    since: datetime
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Pile:
+    """What lies about: how many, and since when the oldest."""
+
+    what: str
+    count: int
+    oldest: datetime
+
+
+@dataclass(frozen=True)
+class Break:
+    """An open break."""
+
+    break_id: int
+    kind: str
+    details: str
+    opened_at: datetime
+
+
+def open_batches(connection: Connection, profile: str) -> list[OpenBatch]:
+    """A profile's batches that are neither reconciled nor withdrawn, oldest first."""
+    of_report = select(outcome.c.invoice_number).where(
+        outcome.c.invoice_number == attempt.c.invoice_number, outcome.c.witness == "report"
+    )
+    answered = exists().where(attempt.c.batch_id == batch.c.batch_id, of_report.exists())
+    since = select(func.max(event.c.at)).where(event.c.batch_id == batch.c.batch_id).scalar_subquery()
+    names = ("batch_id", "run_id", "file_name", "state", "created_at", "delivered_at", "execute_date", "currency")
+    statement = select(
+        *(batch.c[name] for name in names),
+        func.coalesce(since, batch.c.created_at).label("state_since"),
+        (batch.c.line_count - batch.c.withdrawn_count).label("count_left"),
+        (batch.c.total_amount - batch.c.withdrawn_amount).label("total_left"),
+        answered.label("answered"),
+    ).where(batch.c.profile == profile, batch.c.state.not_in([BatchState.RECONCILED, BatchState.WITHDRAWN]))
+    return [
+        OpenBatch(
+            **{name: row[name] for name in names if name != "state"},
+            state=BatchState(row["state"]),
+            state_since=row["state_since"],
+            count=int(row["count_left"]),
+            total=int(row["total_left"]),
+            answered=bool(row["answered"]),
+        )
+        for row in connection.execute(statement.order_by(batch.c.batch_id)).mappings()
+    ]
+
+
+def unanswered(connection: Connection, batch_id: int) -> tuple[int, int]:
+    """The attempts of a batch that have no outcome, and their amounts."""
+    none = ~exists().where(outcome.c.invoice_number == attempt.c.invoice_number)
+    statement = select(func.count(), func.coalesce(func.sum(attempt.c.amount), 0))
+    count, total = connection.execute(statement.where(attempt.c.batch_id == batch_id, none)).one()
+    return int(count), int(total)
+
+
+def braked(connection: Connection, run_id: int) -> bool:
+    """Whether a run pulled a brake that is the last word on it."""
+    return connection.scalar(select(brake.c.kind).where(brake.c.run_id == run_id, brake.c.kind != "none")) is not None
+
+
+def last_submit(connection: Connection, profile: str) -> datetime | None:
+    """When the last run of submit that may send began."""
+    where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.dry_run.is_(False), run.c.past.is_(False))
+    found: datetime | None = connection.scalar(select(func.max(run.c.opened_at)).where(*where))
+    return found
+
+
+def unclaimed_runs(connection: Connection, profile: str) -> list[tuple[int, datetime]]:
+    """Runs of submit that began and have not claimed, without those that a later run has made up for."""
+    mine = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT)
+    made_up = select(func.max(run.c.run_id)).where(*mine, run.c.state != RunState.OPEN, run.c.dry_run.is_(False))
+    where = (*mine, run.c.state == RunState.OPEN, run.c.run_id > func.coalesce(made_up.scalar_subquery(), 0))
+    rows = connection.execute(select(run.c.run_id, run.c.opened_at).where(*where).order_by(run.c.run_id))
+    return [(int(row.run_id), row.opened_at) for row in rows]
+
+
+def fetched_reports(connection: Connection, profile: str) -> list[Named]:
+    """Reports that were fetched and are not taken in."""
+    return _reports(connection, profile, ReportState.FETCHED)
+
+
+def untold_reports(connection: Connection, profile: str) -> list[Named]:
+    """Reports that were taken in and that the merchant has not been told of."""
+    return _reports(connection, profile, ReportState.INGESTED)
+
+
+def refused_reports(connection: Connection, profile: str, since: datetime) -> list[Named]:
+    """Refused reports that may be missed: those after `since`, and those for which a batch may still be waiting.
+
+    One whose name came again with a content that was taken in is none of them.
+    """
+    again = report_file.alias()
+    replaced = exists().where(
+        again.c.profile == profile,
+        again.c.file_name == report_file.c.file_name,
+        again.c.report_id > report_file.c.report_id,
+        again.c.state.in_([ReportState.INGESTED, ReportState.WRITTEN_BACK]),
+    )
+    missed = exists().where(
+        batch.c.profile == profile,
+        batch.c.state.in_([BatchState.DELIVERED, BatchState.UNKNOWN]),
+        batch.c.created_at <= report_file.c.fetched_at,
+    )
+    return _reports(connection, profile, ReportState.REFUSED, ~replaced, or_(report_file.c.fetched_at > since, missed))
+
+
+def untold_withdrawals(connection: Connection, profile: str) -> list[Named]:
+    """Batches that were withdrawn and of which the merchant has not been told."""
+    withdrawn = and_(event.c.batch_id == batch.c.batch_id, event.c.state == BatchState.WITHDRAWN)
+    where = (batch.c.profile == profile, batch.c.state == BatchState.WITHDRAWN, batch.c.withdrawal_written_at.is_(None))
+    statement = select(batch.c.file_name, event.c.at).join(event, withdrawn).where(*where).order_by(batch.c.batch_id)
+    return [Named(row.file_name, row.at) for row in connection.execute(statement)]
+
+
+def quarantine_pile(connection: Connection, billing_source: str, profile: str) -> Pile | None:
+    """The charges that the profile's runs have quarantined, since the run that first rejected the oldest."""
+    statement = (
+        select(func.count(), func.min(run.c.opened_at))
+        .select_from(quarantine)
+        .join(run, run.c.run_id == quarantine.c.first_run_id)
+        .where(
+            quarantine.c.billing_source == billing_source,
+            quarantine.c.profile == profile,
+            quarantine.c.state == "open",
+        )
+    )
+    count, oldest = connection.execute(statement).one()
+    return Pile("quarantine", int(count), oldest) if count else None
+
+
+def break_piles(connection: Connection, profile: str, without: Sequence[str]) -> list[Pile]:
+    """The open breaks by kind."""
+    where = (
+        recon_break.c.profile == profile,
+        recon_break.c.state == BreakState.OPEN,
+        recon_break.c.kind.not_in(without),
+    )
+    columns = (recon_break.c.kind, func.count().label("n"), func.min(recon_break.c.opened_at).label("oldest"))
+    rows = connection.execute(select(*columns).where(*where).group_by(recon_break.c.kind).order_by(recon_break.c.kind))
+    return [Pile(row.kind, int(row.n), row.oldest) for row in rows]
+
+
+def breaks_of(connection: Connection, profile: str, kinds: Sequence[str]) -> list[Break]:
+    """The open breaks of some kinds."""
+    where = (recon_break.c.profile == profile, recon_break.c.state == BreakState.OPEN, recon_break.c.kind.in_(kinds))
+    columns = [recon_break.c[name] for name in Break.__dataclass_fields__]
+    rows = connection.execute(select(*columns).where(*where).order_by(recon_break.c.break_id))
+    return [Break(*row) for row in rows]
+
+
+def _reports(connection: Connection, profile: str, state: ReportState, *conditions: ColumnElement[bool]) -> list[Named]:
+    since = report_file.c.ingested_at if state is ReportState.INGESTED else report_file.c.fetched_at
+    columns = (report_file.c.file_name, since.label("since"), report_file.c.refused_reason)
+    where = (report_file.c.profile == profile, report_file.c.state == state, *conditions)
+    rows = connection.execute(select(*columns).where(*where).order_by(report_file.c.report_id))
+    return [Named(row.file_name, row.since, row.refused_reason or "") for row in rows]
