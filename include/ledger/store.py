@@ -5,7 +5,8 @@ a token.
 """
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -124,13 +125,41 @@ def _prepare_sqlite(engine: Engine) -> None:
     def _on_connect(dbapi_connection: sqlite3.Connection, _record: object) -> None:
         dbapi_connection.isolation_level = None  # we say BEGIN ourselves, see below
         dbapi_connection.execute("PRAGMA foreign_keys = ON")
-        dbapi_connection.execute("PRAGMA journal_mode = WAL")
+        _patiently(lambda: dbapi_connection.execute("PRAGMA journal_mode = WAL"))
         dbapi_connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("doku_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        _patiently(lambda: _begin(connection, "BEGIN IMMEDIATE" if writes else "BEGIN"))
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement)
+    try:
+        connection.exec_driver_sql("SELECT 1 FROM sqlite_schema LIMIT 1")  # what a plain BEGIN only announces
+    except OperationalError:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def _patiently(do: Callable[[], object]) -> None:
+    """Try again while SQLite is busy in ways that its own time limit does not cover.
+
+    The last connection that closes cleans up the write-ahead log, and the first one makes it: whoever comes just then
+    is told at once that the database is busy (https://www.sqlite.org/wal.html, "Sometimes queries return SQLITE_BUSY").
+    """
+    until = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            do()
+        except (OperationalError, sqlite3.OperationalError) as caught:
+            original: Any = getattr(caught, "orig", caught)
+            if original.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 @contextmanager
