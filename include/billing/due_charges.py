@@ -95,6 +95,13 @@ def check_view(engine: Engine, *, view: str, columns: Mapping[str, str]) -> None
         connection.execute(query).all()
 
 
+def lists_any(engine: Engine, *, view: str, columns: Mapping[str, str], due_by: date) -> bool:
+    """Whether the view lists any charge that is due, by reading one row at most. Raises as `read_due_charges` does."""
+    query = _query(engine, view, columns, due_by).limit(1)
+    with errors_named(engine, what=f"view {view}"), billing_connection(engine) as connection:
+        return connection.execute(query).first() is not None
+
+
 def _frame(table: Any, first: int) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     frame.insert(0, "row_no", np.arange(first, first + len(frame), dtype=np.int64))

@@ -146,5 +146,11 @@ class DeliveryUnknown(DokuError):
     """Nobody can say yet whether a batch file was delivered. It is never sent again until that is known."""
 
 
+class AlertNotSent(DokuError):
+    """A mail server, a webhook or a dead-man's service did not take what it was sent."""
+
+    retryable = True
+
+
 class BooksDoNotTie(DokuError):
     """A conservation equation of a run or a batch does not hold (promise 2)."""

@@ -70,8 +70,12 @@ class Kind(StrEnum):
 SLOW: Final = frozenset({Kind.BREAKS_OLD, Kind.QUARANTINE_OLD, Kind.KEY_ENDS, Kind.HOST_KEY_ENDS, Kind.RULES_END})
 """What takes its time: such matters rise by days, all others by minutes."""
 
-BY_SERVER: Final = frozenset({Kind.NOT_ACKNOWLEDGED, Kind.NO_REPORT, Kind.REPORT_INCOMPLETE})
+BY_SERVER: Final = frozenset({Kind.NOT_ACKNOWLEDGED, Kind.NO_REPORT, Kind.REPORT_INCOMPLETE, Kind.NOT_TAKEN_IN})
 """What cannot be judged while DOKU's server does not answer: such a matter stays as it is until it does."""
+
+
+AT_RISK: Final = ("collected_twice", "paid_while_in_flight")
+"""Kinds of breaks that are critical at once: a customer may be charged twice, or is about to be."""
 
 
 @dataclass(frozen=True)

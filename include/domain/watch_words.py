@@ -143,6 +143,16 @@ def report_incomplete(name: str, waiting: str, execute_date: date, expected_by: 
     )  # fmt: skip
 
 
+def not_concluded(place: Place, name: str, expected_by: datetime) -> Matter:
+    """Everything of a batch is answered, and the batch is open all the same."""
+    return Matter(
+        Kind.REPORT_INCOMPLETE, name, expected_by,
+        f"Each charge of {name} is answered, and the batch is not concluded: reconcile does not come to its end.",
+        f"Read the log of the failed task of {place.reconcile()} in Airflow, do what its sentence says, and clear it.",
+        f"{PAGE}#report-incomplete",
+    )  # fmt: skip
+
+
 def not_taken_in(place: Place, name: str, seen_at: datetime, expected_by: datetime, *, fetched: bool) -> Matter:
     """A report is there and is not taken in: reconcile does not run, or fails."""
     where = "was fetched" if fetched else "has lain at DOKU's server"

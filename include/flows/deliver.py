@@ -124,6 +124,25 @@ def deliver(context: FlowContext, batch_id: int, run_id: int) -> Delivery:
         return _send(context, server, batch, run_id)
 
 
+def find_out(context: FlowContext, batch_id: int) -> BatchState:
+    """Whether a batch whose delivery nobody could judge is at the server, by looking only: nothing is sent or removed.
+
+    Returns:
+        Its state now: delivered, if the server shows our content or a report on it; else what it was.
+
+    Raises:
+        RemoteError, RemoteRefused, HostKeyError: The server cannot be asked.
+    """
+    batch = _batch(context, batch_id)
+    if batch.state not in (BatchState.RENAMING, BatchState.UNKNOWN):
+        return batch.state
+    with context.remote() as server:
+        found = look(context, server, batch)
+    if found.there in (There.SAME, There.ANSWERED):
+        return _delivered(context, batch, None, found).state
+    return batch.state
+
+
 def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -> Delivery:
     mine = secrets.token_hex(8)
     if not _take_over(context, batch, mine, run_id):
@@ -350,7 +369,7 @@ def remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch, min
         context.step("deliver: leftover removed")
 
 
-def _delivered(context: FlowContext, batch: Batch, run_id: int, found: Look) -> Delivery:
+def _delivered(context: FlowContext, batch: Batch, run_id: int | None, found: Look) -> Delivery:
     context.step("deliver: before it is recorded")
     now = context.clock()
     note = Note(now, _ACTOR, run_id, {"proof": found.there, "digest": found.digest})

@@ -10,7 +10,6 @@ from include.domain.states import BatchState, BreakState, ReportState, RunKind, 
 from include.ledger.tables import (
     attempt,
     batch,
-    brake,
     event,
     outcome,
     quarantine,
@@ -106,11 +105,6 @@ def unanswered(connection: Connection, batch_id: int) -> tuple[int, int]:
     statement = select(func.count(), func.coalesce(func.sum(attempt.c.amount), 0))
     count, total = connection.execute(statement.where(attempt.c.batch_id == batch_id, none)).one()
     return int(count), int(total)
-
-
-def braked(connection: Connection, run_id: int) -> bool:
-    """Whether a run pulled a brake that is the last word on it."""
-    return connection.scalar(select(brake.c.kind).where(brake.c.run_id == run_id, brake.c.kind != "none")) is not None
 
 
 def last_submit(connection: Connection, profile: str) -> datetime | None:
