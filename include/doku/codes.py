@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from include.schemas.codes import CodeEntry, CodeTable, Outcome, ResponseClass
+from include.schemas.profile import SHIPPED_CONFIG, Profile
 
 OUTCOMES: Final[Mapping[ResponseClass, Outcome]] = {
     "approved": "paid",
@@ -20,6 +21,7 @@ OUTCOMES: Final[Mapping[ResponseClass, Outcome]] = {
     "merchant_setup": "declined",
     "check_first": "unknown",
     "unknown": "unknown",
+    "reversed": "reversed",
 }
 """The outcome that each class decides."""
 
@@ -41,6 +43,7 @@ class ResponseCode:
         few: Another attempt seldom helps.
         ends_mandate: The customer revoked the mandate.
         by_advice_code: The network's merchant advice code decides, where the report has one.
+        partial: Approved for a part of the amount.
     """
 
     code: str
@@ -53,18 +56,31 @@ class ResponseCode:
     few: bool = False
     ends_mandate: bool = False
     by_advice_code: bool = False
+    partial: bool = False
 
 
 class ResponseCodes:
-    """The table of response codes."""
+    """The table of response codes.
 
-    def __init__(self, entries: Iterable[CodeEntry]) -> None:
+    Attributes:
+        reversed_words: Words of a report's status column that take back a payment, in capitals.
+    """
+
+    def __init__(self, entries: Iterable[CodeEntry], reversed_words: Iterable[str] = ()) -> None:
         self._codes = {entry.code: _known(entry) for entry in entries}
+        self.reversed_words = frozenset(word.upper() for word in reversed_words)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read `codes.toml`. ConfigError, with file and key, when it cannot be used."""
-        return cls(CodeTable.from_toml_file(path).codes)
+        table = CodeTable.from_toml_file(path)
+        return cls(table.codes, table.reversed_words)
+
+    @classmethod
+    def of(cls, profile: Profile) -> Self:
+        """The shipped table, with the profile's own lines in place of or beside it. ConfigError as `load`."""
+        table = CodeTable.from_toml_file(SHIPPED_CONFIG / "codes.toml")
+        return cls((*table.codes, *profile.codes), table.reversed_words)
 
     @property
     def listed(self) -> tuple[ResponseCode, ...]:
@@ -104,4 +120,5 @@ def _known(entry: CodeEntry) -> ResponseCode:
         few=entry.few,
         ends_mandate=entry.ends_mandate,
         by_advice_code=entry.by_advice_code,
+        partial=entry.partial,
     )

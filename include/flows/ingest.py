@@ -4,9 +4,11 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pandas as pd  # noqa: TID253 - frames flow through here
+from sqlalchemy import Connection
 
 from include.doku.codes import ResponseCodes
 from include.doku.envelope import looks_sealed, open_envelope
@@ -15,15 +17,15 @@ from include.domain.errors import EnvelopeError, FileRefused
 from include.domain.states import ReportState
 from include.flows.context import FlowContext
 from include.flows.manifests import keep_report_manifest
+from include.ledger.breaks import judge_complete
 from include.ledger.bulk import insert_frame
 from include.ledger.events import Note, add_decision
 from include.ledger.layouts import keep_layout
-from include.ledger.matching import match
+from include.ledger.matching import SpecialCodes, match
 from include.ledger.reports import Report, advance_report, find_report, reports_in
 from include.ledger.store import Workspace, lock
 from include.ledger.work_tables import staged_line
 from include.schemas.layout import Layout
-from include.schemas.profile import SHIPPED_CONFIG
 from include.schemas.report_lines import check_report_lines
 
 _KEPT_COLUMNS = tuple(column.name for column in staged_line.columns if column.name not in ("line_no", "status"))
@@ -59,11 +61,11 @@ def ingest_report(context: FlowContext, report_id: int) -> Ingested:
     if report.state is not ReportState.FETCHED:
         return Ingested(report.report_id, report.file_name, {}, report.refused_reason)
     layout = context.report_layout()
-    codes = ResponseCodes.load(SHIPPED_CONFIG / "codes.toml")
+    codes = ResponseCodes.of(context.profile)
     with context.ledger.workspace() as workspace:
         try:
-            reader = _stage(context, workspace, report, layout, codes)
-            return _match(context, workspace, report, layout, reader)
+            reader, special = stage_report(context, workspace, report, layout, codes)
+            return _match(context, workspace, report, layout, reader, special)
         except (FileRefused, EnvelopeError) as caught:
             return _refuse(context, report, caught.message)
 
@@ -75,18 +77,30 @@ def ingest_fetched(context: FlowContext) -> list[Ingested]:
     return [ingest_report(context, report.report_id) for report in fetched]
 
 
-def _stage(
+def stage_report(
     context: FlowContext, workspace: Workspace, report: Report, layout: Layout, codes: ResponseCodes
-) -> FileReader:
-    reader, found = FileReader(layout, report.file_name), _Sums()
+) -> tuple[FileReader, SpecialCodes]:
+    """Open a report, read it whole into `staged_line`, and look up what its codes mean.
+
+    Returns:
+        The reader, with what the file says of itself; and the codes in it that are a break of their own.
+
+    Raises:
+        FileRefused, EnvelopeError: It cannot be read, or its sums do not tie.
+    """
+    reader, found, seen = FileReader(layout, report.file_name), _Sums(), set[str]()
     for frame in reader.frames(_plaintext(context, report)):
         staged = _staged(check_report_lines(frame), codes, reader.currency)
         found.add(staged)
+        seen.update(staged["response_code"].unique())
         with workspace.stage() as connection:
             insert_frame(connection, staged_line, staged)
     for said in (reader.header, reader.trailer):
         _refuse_unless_success_ties(report.file_name, said, found)
-    return reader
+    meanings = [codes.look_up(code) for code in sorted(seen)]
+    return reader, SpecialCodes(
+        partial=[one.code for one in meanings if one.partial], unlisted=[one.code for one in meanings if not one.listed]
+    )
 
 
 def _plaintext(context: FlowContext, report: Report) -> Iterator[bytes]:
@@ -103,11 +117,14 @@ def _plaintext(context: FlowContext, report: Report) -> Iterator[bytes]:
 
 
 def _staged(lines: pd.DataFrame, codes: ResponseCodes, currency: str) -> pd.DataFrame:
-    """Add what each code means: paid, declined or unknown. Each different code is looked up once."""
+    """Add what each code means: paid, declined, unknown or reversed. Each different code is looked up once."""
     meanings = {code: codes.look_up(code) for code in lines["response_code"].unique()}
     kept = lines[["line_no", *(name for name in _KEPT_COLUMNS if name in lines.columns)]]
     written = lines["response_code"].map({code: found.code for code, found in meanings.items()})
     status = lines["response_code"].map({code: str(found.outcome) for code, found in meanings.items()})
+    if "status" in lines:
+        taken_back = lines["status"].str.strip().str.upper().isin(codes.reversed_words).fillna(False)
+        status = status.where(~taken_back.astype(bool), "reversed")
     if "currency" not in kept:
         kept = kept.assign(currency=currency)
     return kept.assign(response_code=written, status=status)
@@ -132,7 +149,7 @@ def _refuse_unless_success_ties(file_name: str, said: Mapping[str, Any], found: 
     It is the only thing that shows an altered code: the envelope has no seal of its own, and a code is in no total.
     """
     for name, sums in (("success_count", found.count), ("success_total", found.total)):
-        least, most = sums["paid"], sums["paid"] + sums["unknown"]
+        least, most = sums["paid"], sums["paid"] + sums["unknown"] + sums["reversed"]
         claimed = said.get(name)
         if claimed is not None and not least <= claimed <= most:
             between = str(least) if least == most else f"between {least} and {most}"
@@ -140,7 +157,14 @@ def _refuse_unless_success_ties(file_name: str, said: Mapping[str, Any], found: 
             raise FileRefused(file_name, None, None, reason)
 
 
-def _match(context: FlowContext, workspace: Workspace, report: Report, layout: Layout, reader: FileReader) -> Ingested:
+def _match(
+    context: FlowContext,
+    workspace: Workspace,
+    report: Report,
+    layout: Layout,
+    reader: FileReader,
+    special: SpecialCodes,
+) -> Ingested:
     context.step("ingest: before the manifest is kept")
     manifest = keep_report_manifest(context, report, layout=layout.digest, count=reader.count, total=reader.total)
     context.step("ingest: everything staged")
@@ -150,9 +174,7 @@ def _match(context: FlowContext, workspace: Workspace, report: Report, layout: L
         if current.state is not ReportState.FETCHED:  # another copy of this task was first
             return Ingested(report.report_id, report.file_name, {}, current.refused_reason)
         now = context.clock()
-        matched = match(
-            connection, report_id=report.report_id, profile=report.profile, digest=report.content_digest, at=now
-        )
+        matched = match(connection, report_id=report.report_id, profile=report.profile, codes=special, at=now)
         if not matched.ours:
             raise FileRefused(
                 report.file_name, None, None, f"none of its {reader.count} lines answers an attempt of {report.profile}"
@@ -160,8 +182,9 @@ def _match(context: FlowContext, workspace: Workspace, report: Report, layout: L
         keep_layout(connection, digest=layout.digest, name=layout.name, kind=layout.kind, text=layout.text, at=now)
         advance_report(
             connection, report.report_id, ReportState.INGESTED, ingested_at=now,
-            layout_digest=layout.digest, line_count=reader.count, total_amount=reader.total,
+            layout_digest=layout.digest, line_count=reader.count, total_amount=reader.total, **_of_what(reader),
         )  # fmt: skip
+        _judge_complete(connection, report.profile, reader, now)
         details = {
             "content": report.content_digest, "count": reader.count, "total": reader.total, "classes": matched.classes,
             "manifest": manifest.artefact, "manifest_sha256": manifest.digest,
@@ -169,6 +192,21 @@ def _match(context: FlowContext, workspace: Workspace, report: Report, layout: L
         add_decision(connection, report.profile, "report", report.file_name, Note(now, "ingest", None, details))
     context.step("ingest: committed")
     return Ingested(report.report_id, report.file_name, matched.classes)
+
+
+def _of_what(reader: FileReader) -> dict[str, Any]:
+    """Which batch file the report says it answers, and which part of how many it says it is."""
+    said = {**reader.header, **reader.trailer}
+    part, parts = said.get("part"), said.get("parts")
+    if part is None and parts is None and said.get("batch_count") == reader.count:
+        part = parts = 1
+    return {"batch_name": said.get("batch_name"), "part": part, "parts": parts}
+
+
+def _judge_complete(connection: Connection, profile: str, reader: FileReader, at: datetime) -> None:
+    said = _of_what(reader)
+    if said["batch_name"] and said["parts"]:
+        judge_complete(connection, profile, said["batch_name"], said["parts"], at)
 
 
 def _refuse(context: FlowContext, report: Report, reason: str) -> Ingested:

@@ -9,6 +9,7 @@ from include.flows.fetch import delete_written_back
 from include.flows.tell_merchant import tell, tell_withdrawal
 from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
+from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, enter
 from include.ledger.reports import Report, advance_report, reports_in
 from include.ledger.runs import Run, advance_run, find_run
@@ -49,6 +50,8 @@ def conclude_batches(context: FlowContext, run_id: int) -> Concluded:
                 connection, batch.batch_id, BatchState.RECONCILED, Note(now, _ACTOR, run_id, figures), reconciled_at=now
             )
             reconciled.append(batch.file_name)
+        judge_charges(connection, context.profile.name, context.clock())
+        resolve_missing(connection, context.profile.name, context.clock())
     context.step("reconcile: committed")
     return Concluded(tuple(reconciled), tuple(waiting))
 

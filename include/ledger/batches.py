@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import pandas as pd  # noqa: TID253 - hands out frames
-from sqlalchemy import Connection, Row, RowMapping, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, RowMapping, exists, func, insert, literal, or_, select, update
 
 from include.domain.errors import LedgerError
 from include.domain.states import BatchState, OutcomeStatus
@@ -181,12 +180,6 @@ def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: dat
     ).where(attempt.c.batch_id == batch_id, ~already)
     columns = ["invoice_number", "status", "decided_at", "witness", "proof"]
     connection.execute(insert(outcome).from_select(columns, rows))
-
-
-def events_of(connection: Connection, batch_id: int) -> Sequence[Row[Any]]:
-    """The events of a batch, in order."""
-    statement = select(event).where(event.c.batch_id == batch_id).order_by(event.c.event_no)
-    return connection.execute(statement).all()
 
 
 def _arrow_type(name: str) -> object:

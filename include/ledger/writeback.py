@@ -35,7 +35,7 @@ _REPORTED: Final = f"""
     JOIN attempt a ON a.invoice_number = l.invoice_number
     JOIN batch b ON b.batch_id = a.batch_id
     JOIN outcome o ON o.invoice_number = l.invoice_number
-    WHERE l.report_id = :id AND l.line_no > :after AND l.line_class IN ('answer', 'conflict', 'amount_differs')
+    WHERE l.report_id = :id AND l.line_no > :after AND l.line_class IN ('answer', 'amount_differs')
       AND {_STRONGEST} ORDER BY l.line_no LIMIT :rows
 """  # noqa: S608
 

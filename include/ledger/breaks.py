@@ -1,0 +1,313 @@
+"""Breaks: what reconciliation could not tie, found set-based and kept once for each matter.
+
+Every break is a function of what there is (lines, other witnesses, attempts), never of the order in which it came. What
+was missing may still come: then the rule that opened a break resolves it, with the same end as if it had come before.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from textwrap import dedent
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, text
+
+from include.ledger.types import UtcDateTime
+
+RULE: Final = "rule"
+"""Who resolved a break, where no person did."""
+
+_OPEN: Final = """
+    INSERT INTO recon_break (profile, kind, subject, invoice_number, amount, details, state, opened_at)
+"""
+
+# A line that ties to nothing, or to another profile's attempt. An attempt that has not left was never sent.
+_UNTIED: Final = """
+    SELECT :profile, l.line_class,
+        l.invoice_number || ':' || l.status || ':' || l.response_code || ':'
+            || coalesce(CAST(l.amount AS VARCHAR(20)), ''),
+        l.invoice_number, coalesce(l.amount, 0),
+        min(CASE l.line_class WHEN 'other_profile' THEN 'the attempt was sent by profile ' || a.profile
+            ELSE 'no attempt with this invoice number was sent' END || '; the line says ' || l.status || ' '
+            || l.response_code),
+        'open', :at
+    FROM report_line l LEFT JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.line_class IN ('other_profile', 'unexpected')
+    GROUP BY l.line_class, l.invoice_number, l.status, l.response_code, l.amount
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+_AMOUNT: Final = """
+    SELECT :profile, 'amount_differs',
+        l.invoice_number || ':' || coalesce(CAST(l.amount AS VARCHAR(20)), '') || ':' || coalesce(l.currency, ''),
+        l.invoice_number, coalesce(l.amount, 0) - a.amount,
+        'sent ' || CAST(a.amount AS VARCHAR(20)) || ' ' || a.currency || ', reported '
+            || coalesce(CAST(l.amount AS VARCHAR(20)), 'nothing') || ' ' || coalesce(l.currency, ''),
+        'open', :at
+    FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.line_class = 'amount_differs'
+    GROUP BY l.invoice_number, l.amount, l.currency, a.amount, a.currency
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+_PARTIAL: Final = """
+    SELECT :profile, 'partial_approval',
+        l.invoice_number || ':' || coalesce(CAST(l.amount AS VARCHAR(20)), ''),
+        l.invoice_number, coalesce(l.amount, 0) - a.amount,
+        'a part was approved: sent ' || CAST(a.amount AS VARCHAR(20)) || ' ' || a.currency || ', reported '
+            || coalesce(CAST(l.amount AS VARCHAR(20)), 'nothing'),
+        'open', :at
+    FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.line_class = 'answer' AND l.response_code IN :codes
+    GROUP BY l.invoice_number, l.amount, a.amount, a.currency
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+_UNLISTED: Final = """
+    SELECT :profile, 'unlisted_code', l.response_code, CAST(NULL AS VARCHAR(64)), 0,
+        'code ' || l.response_code || ' is not in codes.toml: what it means is unknown, and so are the attempts that '
+            || 'have it', 'open', :at
+    FROM report_line l
+    WHERE l.report_id = :report_id AND l.line_class <> 'other_profile' AND l.response_code IN :codes
+    GROUP BY l.response_code
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+# Lines of different words that decide one attempt. A reversal contradicts nothing but a decline.
+_CONFLICT: Final = """
+    SELECT :profile, 'conflict', s.invoice_number, s.invoice_number, max(s.amount), {listed}, 'open', :at
+    FROM (
+        SELECT l.invoice_number, a.amount,
+               l.status || ' ' || l.response_code || coalesce(' approval ' || l.approval_code, '')
+                   || coalesce(' of ' || CAST(l.amount AS VARCHAR(20)), '') AS words
+        FROM judged j
+        JOIN report_line l ON l.invoice_number = j.invoice_number
+        JOIN attempt a ON a.invoice_number = l.invoice_number
+        WHERE a.profile = :profile AND l.line_class IN ('answer', 'amount_differs') AND l.status <> 'unknown'
+          AND (SELECT sum(CASE WHEN k.status IN ('paid', 'declined') THEN 1 ELSE 0 END) > 1
+                      OR min(k.status) = 'declined' AND max(k.status) = 'reversed'
+               FROM report_line k WHERE k.invoice_number = l.invoice_number
+                 AND k.line_class IN ('answer', 'amount_differs') AND k.status <> 'unknown')
+        ORDER BY 3
+    ) s GROUP BY s.invoice_number
+    {again}
+"""
+
+# What each witness says: the reports by their strongest line; others by their last word; deliveries by the outcome.
+_SAID: Final = """
+        SELECT o.invoice_number, 'report' AS witness, o.status
+        FROM judged j JOIN report_line l ON l.invoice_number = j.invoice_number
+        JOIN outcome o ON o.invoice_number = l.invoice_number AND o.status = l.status
+        WHERE l.line_class IN ('answer', 'amount_differs') AND l.status <> 'unknown'
+          AND NOT EXISTS (SELECT 1 FROM report_line k JOIN outcome s
+                          ON s.invoice_number = k.invoice_number AND s.status = k.status
+                          WHERE k.invoice_number = l.invoice_number AND k.line_class IN ('answer', 'amount_differs')
+                            AND s.strength > o.strength)
+        UNION
+        SELECT t.invoice_number, t.witness, t.status
+        FROM judged j JOIN testimony t ON t.invoice_number = j.invoice_number
+        WHERE t.status <> 'unknown' AND NOT EXISTS (
+            SELECT 1 FROM testimony n WHERE n.invoice_number = t.invoice_number AND n.witness = t.witness
+              AND n.testimony_id > t.testimony_id)
+        UNION
+        SELECT o.invoice_number, o.witness, o.status
+        FROM judged j JOIN outcome o ON o.invoice_number = j.invoice_number
+        WHERE o.witness <> 'report' AND o.status <> 'unknown' AND NOT EXISTS (
+            SELECT 1 FROM testimony t WHERE t.invoice_number = o.invoice_number AND t.witness = o.witness)
+"""
+
+# Paid and reversed are no contradiction: what was reversed was paid.
+_DISAGREE: Final = """
+    SELECT :profile, 'witnesses_disagree', s.invoice_number, s.invoice_number, max(s.amount), {listed}, 'open', :at
+    FROM (
+        SELECT w.invoice_number, a.amount, w.witness || ' says ' || w.status AS words,
+               CASE w.status WHEN 'reversed' THEN 'paid' ELSE w.status END AS side
+        FROM ({said}) w JOIN attempt a ON a.invoice_number = w.invoice_number
+        WHERE a.profile = :profile
+        ORDER BY 3
+    ) s GROUP BY s.invoice_number HAVING min(s.side) <> max(s.side)
+    {again}
+"""
+
+_AGREE: Final = """
+    UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at,
+        closed_reason = 'the witnesses agree now'
+    WHERE profile = :profile AND kind = 'witnesses_disagree' AND state <> 'resolved'
+      AND subject IN (SELECT invoice_number FROM judged)
+      AND subject NOT IN (
+        SELECT s.invoice_number FROM (
+            SELECT w.invoice_number, CASE w.status WHEN 'reversed' THEN 'paid' ELSE w.status END AS side FROM ({said}) w
+        ) s GROUP BY s.invoice_number HAVING min(s.side) <> max(s.side))
+"""
+
+# More was said since: whoever resolved it has not seen that.
+_AGAIN: Final = """
+    ON CONFLICT (profile, kind, subject) DO UPDATE SET
+        details = excluded.details, state = 'open', explained_by = NULL, explained_at = NULL, explanation = NULL,
+        closed_by = NULL, closed_at = NULL, closed_reason = NULL, booked = NULL
+    WHERE recon_break.details <> excluded.details
+"""
+
+_LATER: Final = """
+    SELECT l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount,
+           coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = l.invoice_number), 0) AS strength,
+           min(e.attempt_no) AS paid_no
+    FROM attempt l
+    JOIN attempt e ON e.billing_source = l.billing_source AND e.charge_id = l.charge_id AND e.attempt_no < l.attempt_no
+    JOIN outcome p ON p.invoice_number = e.invoice_number AND p.status IN ('paid', 'reversed')
+    WHERE l.profile = :profile AND l.attempt_no > 1
+    GROUP BY l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount
+"""
+# Attempts that were made although an earlier one of the charge turned out to be paid.
+
+_WHILE_IN_FLIGHT: Final = """
+    SELECT profile, 'paid_while_in_flight', invoice_number, invoice_number, amount,
+           'attempt ' || CAST(paid_no AS VARCHAR(3)) || ' of the charge is paid, and attempt '
+               || CAST(attempt_no AS VARCHAR(3)) || ' was made before that was known', 'open', :at
+    FROM staged_later WHERE strength <> 2
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+_NO_LONGER: Final = """
+    UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at, closed_reason = {reason}
+    WHERE profile = :profile AND kind = 'paid_while_in_flight' AND (state <> 'resolved' OR closed_by = 'rule')
+      AND subject IN (SELECT invoice_number FROM staged_later WHERE strength > 1)
+      AND coalesce(closed_reason, '') <> {reason}
+"""
+_REASON: Final = """
+    (SELECT CASE s.strength WHEN 2 THEN 'the later attempt was withdrawn: nothing was collected twice'
+            WHEN 3 THEN 'the later attempt was declined: nothing was collected twice'
+            ELSE 'the later attempt was paid too: see collected_twice' END
+     FROM staged_later s WHERE s.invoice_number = recon_break.subject)
+"""
+
+_PAID_TWICE: Final = """
+    CREATE TEMPORARY TABLE staged_twice AS
+    SELECT substr(a.invoice_number, 1, 18) AS stem, max(a.invoice_number) AS last_paid, count(*) AS times,
+           sum(a.amount) - min(CASE a.attempt_no WHEN f.first_no THEN a.amount END) AS too_much,
+           min(a.attempt_no) AS first_no, max(a.attempt_no) AS last_no,
+           sum(CASE WHEN r.invoice_number IS NULL THEN 1 ELSE 0 END) AS kept
+    FROM (SELECT billing_source, charge_id, min(paid_no) AS first_no FROM staged_later WHERE strength > 3
+          GROUP BY billing_source, charge_id) f
+    JOIN attempt a ON a.billing_source = f.billing_source AND a.charge_id = f.charge_id
+    LEFT JOIN outcome r ON r.invoice_number = a.invoice_number AND r.status = 'reversed'
+    WHERE EXISTS (SELECT 1 FROM outcome p WHERE p.invoice_number = a.invoice_number
+                  AND p.status IN ('paid', 'reversed'))
+    GROUP BY substr(a.invoice_number, 1, 18)
+"""
+
+_TWICE: Final = """
+    SELECT :profile, 'collected_twice', stem, last_paid, too_much,
+           'paid by ' || CAST(times AS VARCHAR(3)) || ' attempts, the first number ' || CAST(first_no AS VARCHAR(3))
+               || ', the last number ' || CAST(last_no AS VARCHAR(3)), 'open', :at
+    FROM staged_twice WHERE true
+    {again}
+"""
+
+_GIVEN_BACK: Final = """
+    UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at,
+        closed_reason = 'all but one payment were given back'
+    WHERE profile = :profile AND kind = 'collected_twice' AND state <> 'resolved'
+      AND subject IN (SELECT stem FROM staged_twice WHERE kept < 2)
+"""
+
+_COMPLETE: Final = """
+    SELECT b.batch_id FROM batch b
+    WHERE b.profile = :profile AND b.file_name = :batch_name AND :parts = (
+        SELECT count(DISTINCT f.part) FROM report_file f
+        WHERE f.profile = :profile AND f.batch_name = :batch_name AND f.parts = :parts
+          AND f.state IN ('ingested', 'written_back'))
+"""
+
+_MISSING: Final = """
+    SELECT a.profile, 'missing_line', a.invoice_number, a.invoice_number, a.amount,
+           'the report on ' || :batch_name || ' says that it is complete, and has no line for this attempt', 'open', :at
+    FROM attempt a
+    WHERE a.batch_id = :batch_id
+      AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.status = 'withdrawn'
+                      AND o.witness = 'look_again')
+      AND NOT EXISTS (
+        SELECT 1 FROM report_line l JOIN report_file f ON f.report_id = l.report_id
+        WHERE l.invoice_number = a.invoice_number AND f.profile = :profile AND f.batch_name = :batch_name
+          AND f.parts = :parts)
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+_CAME: Final = """
+    UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at,
+        closed_reason = 'the attempt has an outcome'
+    WHERE profile = :profile AND kind = 'missing_line' AND state <> 'resolved'
+      AND EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = recon_break.subject)
+"""
+
+
+def judge_lines(
+    connection: Connection,
+    *,
+    report_id: int,
+    profile: str,
+    partial: Collection[str],
+    unlisted: Collection[str],
+    at: datetime,
+) -> None:
+    """Open the breaks that single lines of a report are: untied, another amount, approved in part, unlisted code."""
+    terms = {"report_id": report_id, "profile": profile}
+    for statement in (_UNTIED, _AMOUNT):
+        _run(connection, _OPEN + statement, at, terms)
+    for statement, codes in ((_PARTIAL, partial), (_UNLISTED, unlisted)):
+        if codes:
+            listed = bindparam("codes", value=sorted(codes), expanding=True)
+            moment = bindparam("at", value=at, type_=UtcDateTime)
+            connection.execute(text(dedent(_OPEN + statement)).bindparams(listed, moment), terms)
+
+
+def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:
+    """Open, and resolve, the breaks that witnesses of one attempt are to one another.
+
+    Args:
+        connection: In a writing transaction with a temporary table `judged` of invoice numbers, which is dropped.
+        profile: Whose attempts they are.
+        at: Now.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE judged"))
+    listed = "string_agg" if connection.dialect.name == "postgresql" else "group_concat"
+    forms = {"said": _SAID, "again": _AGAIN}
+    order = " ORDER BY s.words" if listed == "string_agg" else ""  # SQLite keeps the subquery's order
+    words = {"listed": f"{listed}(s.words, '; '{order})"}
+    for statement in (_OPEN + _CONFLICT, _OPEN + _DISAGREE, _AGREE):
+        _run(connection, statement.format(**forms, **words), at, {"profile": profile})
+    connection.execute(text("DROP TABLE judged"))
+
+
+def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
+    """Open, and resolve, the breaks that several attempts of one charge are: paid, and another one was made."""
+    connection.execute(text(dedent(f"CREATE TEMPORARY TABLE staged_later AS {_LATER}")), {"profile": profile})
+    connection.execute(text(dedent(_PAID_TWICE)))
+    for statement in (
+        _OPEN + _WHILE_IN_FLIGHT,
+        _NO_LONGER.format(reason=_REASON),
+        _OPEN + _TWICE.format(again=_AGAIN),
+        _GIVEN_BACK,
+    ):
+        terms = {"profile": profile} if ":profile" in statement else {}
+        _run(connection, statement, at, terms)
+    for table in ("staged_twice", "staged_later"):
+        connection.execute(text(f"DROP TABLE {table}"))
+
+
+def judge_complete(connection: Connection, profile: str, batch_name: str, parts: int, at: datetime) -> None:
+    """Open breaks for the attempts of a batch of which all parts of a report are there and none has a line."""
+    terms = {"profile": profile, "batch_name": batch_name, "parts": parts}
+    batch_id = connection.scalar(text(dedent(_COMPLETE)), terms)
+    if batch_id is not None:
+        _run(connection, _OPEN + _MISSING, at, {**terms, "batch_id": batch_id})
+
+
+def resolve_missing(connection: Connection, profile: str, at: datetime) -> None:
+    """A missing line that came, or an attempt that a person settled, is missing no longer."""
+    _run(connection, _CAME, at, {"profile": profile})
+
+
+def _run(connection: Connection, statement: str, at: datetime, terms: dict[str, object]) -> None:
+    moment = bindparam("at", value=at, type_=UtcDateTime)
+    connection.execute(text(dedent(statement)).bindparams(moment), terms)
