@@ -17,7 +17,9 @@ from include.domain.due_charge_columns import COLUMNS
 from include.domain.errors import ConfigError
 from include.domain.file_names import FileNameTemplate
 from include.domain.money import CURRENCY_EXPONENT, MAX_AMOUNT
+from include.schemas.codes import CodeEntry
 from include.schemas.envelope import EnvelopeSpec
+from include.schemas.retry_settings import CalendarSettings, Retry
 from include.schemas.strict import StrictModel
 
 SHIPPED_CONFIG: Final = Path(__file__).resolve().parent.parent / "config"
@@ -336,9 +338,12 @@ class Profile(StrictModel):
     token: Token = Field(default_factory=Token)
     quarantine: Quarantine = Field(default_factory=Quarantine)
     brakes: Brakes = Field(default_factory=Brakes)
+    retry: Retry = Field(default_factory=Retry)
+    calendar: CalendarSettings = Field(default_factory=CalendarSettings)
     watch: Watch = Field(default_factory=Watch)
     batch: BatchSettings
     report: ReportSettings = Field(default_factory=ReportSettings)
+    codes: tuple[CodeEntry, ...] = ()
 
     _directory: Path = PrivateAttr(default=SHIPPED_CONFIG / "profiles")
 
@@ -379,6 +384,18 @@ class Profile(StrictModel):
         """A layout's file: beside the profiles (`layouts/`) first, else one that is shipped."""
         own = self._directory / "layouts" / f"{name}.toml"
         return own if own.exists() else SHIPPED_CONFIG / "layouts" / f"{name}.toml"
+
+    def calendar_path(self, year: int) -> Path | None:
+        """The file of a year's holidays: beside the profiles (`calendars/`) first, else a shipped one, else none."""
+        name = f"{self.calendar.country}-{year}.toml"
+        places = (self._directory / "calendars" / name, SHIPPED_CONFIG / "calendars" / name)
+        return next((place for place in places if place.exists()), None)
+
+
+def rules_path(directory: Path) -> Path:
+    """`retry_rules.toml` in a folder `rules` beside the profiles, or the one that is shipped."""
+    own = directory / "rules" / "retry_rules.toml"
+    return own if own.exists() else SHIPPED_CONFIG / "retry_rules.toml"
 
 
 def profiles_dir() -> Path:
