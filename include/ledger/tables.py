@@ -233,6 +233,9 @@ attempt = Table(
 _STRENGTH_OF: Final = " ".join(f"WHEN '{status}' THEN {strength}" for status, strength in STRENGTH.items())
 
 _UNKNOWN: Final = text("status = 'unknown'")
+_BY_WORD: Final = text("witness <> 'report' AND status IN ('declined', 'paid', 'reversed')")
+_UNTOLD: Final = text("told_at IS NULL")
+_SETUP: Final = text("action = 'merchant_setup'")
 
 outcome = Table(
     "outcome",
@@ -253,6 +256,7 @@ outcome = Table(
     Column("proof", Text, comment="What shows it, in words"),
     _one_of("status", OutcomeStatus),
     CheckConstraint("(witness = 'report') = (report_id IS NOT NULL)", name="report_is_named"),
+    Index("ix_outcome_by_word", "invoice_number", sqlite_where=_BY_WORD, postgresql_where=_BY_WORD),
     Index("ix_outcome_unknown", "invoice_number", sqlite_where=_UNKNOWN, postgresql_where=_UNKNOWN),
     comment="Witnessed outcomes; only appended. The strongest of an attempt's is the one it has.",
 )
@@ -276,12 +280,8 @@ next_attempt = Table(
     _one_of("action", NextAction),
     CheckConstraint("action <> 'retry' OR planned_on IS NOT NULL", name="retry_has_a_day"),
     Index("ix_next_attempt_planned", "planned_on"),
-    Index(
-        "ix_next_attempt_untold",
-        "invoice_number",
-        postgresql_where=text("told_at IS NULL"),
-        sqlite_where=text("told_at IS NULL"),
-    ),
+    Index("ix_next_attempt_untold", "invoice_number", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+    Index("ix_next_attempt_setup", "invoice_number", sqlite_where=_SETUP, postgresql_where=_SETUP),
     comment="What was decided after each declined attempt; a later decision is a row of its own.",
 )
 
@@ -452,6 +452,7 @@ report_file = Table(
     Column("refused_reason", Text),
     Column("fetched_at", UtcDateTime, nullable=False),
     Column("ingested_at", UtcDateTime),
+    Column("planned_at", UtcDateTime, comment="What comes next is decided for all that it declined"),
     Column("written_back_at", UtcDateTime),
     UniqueConstraint("profile", "content_digest"),
     _one_of("state", ReportState),

@@ -441,6 +441,9 @@ def upgrade() -> None:
         sa.Column("refused_reason", sa.Text(), nullable=True),
         sa.Column("fetched_at", UtcDateTime(), nullable=False),
         sa.Column("ingested_at", UtcDateTime(), nullable=True),
+        sa.Column(
+            "planned_at", UtcDateTime(), nullable=True, comment="What comes next is decided for all that it declined"
+        ),
         sa.Column("written_back_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint(
             "state IN ('fetched', 'ingested', 'written_back', 'refused')", name=op.f("ck_report_file_state_known")
@@ -694,12 +697,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_next_attempt_planned", "next_attempt", ["planned_on"], unique=False)
     op.create_index(
+        "ix_next_attempt_setup",
+        "next_attempt",
+        ["invoice_number"],
+        unique=False,
+        sqlite_where=sa.text("action = 'merchant_setup'"),
+        postgresql_where=sa.text("action = 'merchant_setup'"),
+    )
+    op.create_index(
         "ix_next_attempt_untold",
         "next_attempt",
         ["invoice_number"],
         unique=False,
-        postgresql_where=sa.text("told_at IS NULL"),
         sqlite_where=sa.text("told_at IS NULL"),
+        postgresql_where=sa.text("told_at IS NULL"),
     )
     op.create_table(
         "outcome",
@@ -736,6 +747,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["report_id"], ["report_file.report_id"], name=op.f("fk_outcome_report_id")),
         sa.PrimaryKeyConstraint("invoice_number", "status", name=op.f("pk_outcome")),
         comment="Witnessed outcomes; only appended. The strongest of an attempt's is the one it has.",
+    )
+    op.create_index(
+        "ix_outcome_by_word",
+        "outcome",
+        ["invoice_number"],
+        unique=False,
+        sqlite_where=sa.text("witness <> 'report' AND status IN ('declined', 'paid', 'reversed')"),
+        postgresql_where=sa.text("witness <> 'report' AND status IN ('declined', 'paid', 'reversed')"),
     )
     op.create_index(
         "ix_outcome_unknown",
