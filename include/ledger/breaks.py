@@ -4,12 +4,12 @@ Every break is a function of what there is (lines, other witnesses, attempts), n
 was missing may still come: then the rule that opened a break resolves it, with the same end as if it had come before.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from textwrap import dedent
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import BindParameter, Connection, bindparam, text
 
 from include.ledger.types import UtcDateTime
 
@@ -255,7 +255,7 @@ def judge_lines(
         _run(connection, _OPEN + statement, at, terms)
     for statement, codes in ((_PARTIAL, partial), (_UNLISTED, unlisted)):
         if codes:
-            listed = bindparam("codes", value=sorted(codes), expanding=True)
+            listed: BindParameter[Any] = bindparam("codes", value=sorted(codes), expanding=True)
             moment = bindparam("at", value=at, type_=UtcDateTime)
             connection.execute(text(dedent(_OPEN + statement)).bindparams(listed, moment), terms)
 
@@ -308,6 +308,6 @@ def resolve_missing(connection: Connection, profile: str, at: datetime) -> None:
     _run(connection, _CAME, at, {"profile": profile})
 
 
-def _run(connection: Connection, statement: str, at: datetime, terms: dict[str, object]) -> None:
+def _run(connection: Connection, statement: str, at: datetime, terms: Mapping[str, object]) -> None:
     moment = bindparam("at", value=at, type_=UtcDateTime)
     connection.execute(text(dedent(statement)).bindparams(moment), terms)

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from textwrap import dedent
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, TextClause, bindparam, text
+from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 
 from include.ledger.breaks import judge_attempts, judge_lines
 from include.ledger.types import UtcDateTime
@@ -122,7 +122,7 @@ def match(connection: Connection, *, report_id: int, profile: str, codes: Specia
 
 def classified(statement: str, codes: SpecialCodes) -> TextClause:
     """A statement about lines `l`, attempts `a`, batches `b` and `staged_again` `g`, with a line's class put in."""
-    partial = bindparam("partial", value=tuple(codes.partial) or NO_CODE, expanding=True)
+    partial: BindParameter[Any] = bindparam("partial", value=tuple(codes.partial) or NO_CODE, expanding=True)
     return text(dedent(statement).format(line_class=_CLASS.strip())).bindparams(partial)
 
 

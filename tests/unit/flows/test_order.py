@@ -1,0 +1,128 @@
+"""Conservation under reordering: reports taken in in any order, and split in any way, give the same final tables.
+
+The one thing that a split can change is a file of its own in which no line ties: promise 5 refuses it as not ours. So
+each file here has at least one line that ties.
+"""
+
+import shutil
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from include.flows.books import books_of_day
+from include.flows.ingest import ingest_fetched
+from include.flows.reconcile import conclude_batches, write_back
+from tests.flows_harness import BUSINESS_DATE, Merchant, charge
+
+CHARGES = ("C1", "C2", "C3", "C4", "C5")
+AGAIN = ("C1", "C2")
+"""Charges with a second attempt at DOKU, after the first was declined."""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, ledger_file, doku_keys):
+    """A merchant with one attempt of each charge at DOKU, and a second one of two that were declined."""
+    root = tmp_path_factory.mktemp("base")
+    shutil.copyfile(ledger_file, root / "ledger.db")
+    merchant = _merchant(root, doku_keys)
+    merchant.list_charges(*(charge(name, 100_000) for name in CHARGES))
+    merchant.submit()
+    first = merchant.invoices()
+    merchant.report(*((first[name], 100_000, "0051") for name in AGAIN), name="RPT_0.TXT")
+    merchant.reconcile()
+    merchant.change_charges("attempt_no = 2 WHERE charge_id IN ('C1', 'C2')")
+    merchant.submit()
+    merchant.ledger.engine.dispose()
+    return root, doku_keys
+
+
+def _merchant(root, keys):
+    from include.domain.connection import ConnectionSettings
+
+    return Merchant(
+        root=root, ledger_settings=ConnectionSettings("l", "sqlite", host=str(root / "ledger.db")), keys=keys
+    )
+
+
+_CODES = st.sampled_from(["0000", "0000", "0011", "0051", "0005", "0004", "0010", "5536", "9999", "ZZZZ"])
+_ATTEMPTS = st.sampled_from([*((name, 1) for name in CHARGES), *((name, 2) for name in AGAIN)])
+_LINE = st.tuples(
+    _ATTEMPTS, _CODES, st.sampled_from([100_000, 100_000, 100_000, 90_000]), st.sampled_from(["", "A1", "A2"]),
+    st.sampled_from(["", "", "", "REFUNDED"]),
+)  # fmt: skip
+_STRANGE = st.tuples(st.just(("NOBODY", 1)), _CODES, st.just(5_000), st.just(""), st.just(""))
+
+
+@st.composite
+def _reports(draw):
+    """Lines; and the same lines in another order, cut into files."""
+    lines = draw(st.lists(_LINE, min_size=1, max_size=9)) + draw(st.lists(_STRANGE, max_size=2))
+    shuffled = draw(st.permutations(lines))
+    files = [[]]
+    for line in shuffled:
+        if files[-1] and draw(st.booleans()):
+            files.append([])
+        files[-1].append(line)
+    tied = [file for file in files if any(line[0][0] != "NOBODY" for line in file)]
+    for file in files:  # strangers go along with others
+        if file not in tied:
+            tied[0].extend(file)
+    return lines, tied
+
+
+def _text(numbers, lines, part, parts):
+    rows = []
+    for key, code, amount, approval, word in lines:
+        invoice = numbers.get(key, "NOBODYSINVOICE000001")
+        rows.append(f"D|{invoice}|||{amount}.00|IDR|{word}|{code}||{approval}|||")
+    total = sum(amount for _, _, amount, _, _ in lines)
+    paid = sum(code in ("0000", "0011") and not word for _, code, _, _, word in lines)
+    sums = f"{len(lines)}|{total}.00|{paid}|{len(lines) - paid}"
+    header = f"H|TKN_MCH0001_20261120_0001.TXT|20261120|{sums}|{part}|{parts}"
+    return "".join(f"{row}\r\n" for row in [header, *rows]).encode()
+
+
+def _final(root, keys, tmp_path, files):
+    """Every table as it is in the end, without what tells when and in which file something came."""
+    shutil.copytree(root, tmp_path)
+    merchant = _merchant(tmp_path, keys)
+    rows = merchant.sql("SELECT charge_id, attempt_no, invoice_number FROM attempt")
+    numbers = {(row["charge_id"], row["attempt_no"]): row["invoice_number"] for row in rows}
+    for part, lines in enumerate(files, 1):
+        merchant.server.put(f"/outbound/RPT_{part}.TXT", _text(numbers, lines, part, len(files)))
+        merchant.later(minutes=15)
+        merchant.fetch()
+        (ingested,) = ingest_fetched(merchant.context)
+        assert ingested.refused_reason is None
+        conclude_batches(merchant.context, 1)
+        write_back(merchant.context)
+    tables = {
+        "outcome": "SELECT invoice_number, status, response_code, approval_code, amount, witness FROM outcome",
+        "lines": "SELECT invoice_number, status, response_code, approval_code, amount, line_class FROM report_line",
+        "breaks": "SELECT kind, subject, invoice_number, amount, details, state, closed_by, closed_reason, booked "
+        "FROM recon_break",
+        "batch": "SELECT file_name, state FROM batch",
+    }
+    found = {name: Counter(tuple(row.values()) for row in merchant.sql(query)) for name, query in tables.items()}
+    books = books_of_day(merchant.context, BUSINESS_DATE)
+    found["books"] = {name: value for name, value in books.items() if name not in ("reports", "files")}
+    moments = ("updated_at", "decided_at")
+    found["told"] = {
+        key: {name: value for name, value in row.items() if name not in moments} for key, row in merchant.told().items()
+    }
+    assert books["ties"]
+    merchant.ledger.engine.dispose()
+    return found
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=_reports())
+def test_reports_in_any_order_and_split_in_any_way_give_the_same_final_tables(base, tmp_path_factory, case):
+    root, keys = base
+    lines, files = case
+    folder = tmp_path_factory.mktemp("order")
+    whole = _final(root, keys, folder / "whole", [lines])
+    assert _final(root, keys, folder / "split", files) == whole
+    shutil.rmtree(folder)
