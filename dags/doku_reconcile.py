@@ -17,6 +17,8 @@ is green.
 4. `reconcile` concludes the batches whose every attempt is answered.
 5. `write_back` tells the merchant.
 6. `close_books` proves `sent = paid + declined + withdrawn + unknown + awaiting` for each batch, and fails if a report was refused.
+7. `summarise` keeps a page and a CSV file for people of each business date that changed: *DOKU collections* in the menu shows
+   them.
 
 **When something fails**, the task says in one sentence what is wrong and what to do. Every task may be cleared at any time. A
 refused report changes nothing; ask DOKU for it again, and a file with other content is taken in by the next run.
@@ -30,6 +32,7 @@ from plugins.operators.close_books import CloseBooksOperator
 from plugins.operators.fetch_reports import FetchReportsOperator
 from plugins.operators.ingest_reports import IngestReportsOperator
 from plugins.operators.reconcile import ReconcileOperator
+from plugins.operators.summarise import SummariseOperator
 from plugins.operators.write_back import WriteBackOperator
 from plugins.sensors.reports_ready import ReportsReadySensor
 
@@ -56,7 +59,8 @@ def reconcile_dag(profile: Profile) -> DAG:
         reconcile = ReconcileOperator(task_id="reconcile", profile=profile.name)
         write_back = WriteBackOperator(task_id="write_back", profile=profile.name)
         close = CloseBooksOperator(task_id="close_books", profile=profile.name, ingested=ingest.output)  # type: ignore[arg-type]
-        wait >> fetch >> ingest >> reconcile >> write_back >> close
+        summarise = SummariseOperator(task_id="summarise", profile=profile.name)
+        wait >> fetch >> ingest >> reconcile >> write_back >> [close, summarise]
     return dag
 
 

@@ -1,6 +1,8 @@
 """Commands that show a person what became of things."""
 
 import argparse
+import sys
+from datetime import date
 
 from include.commands.parts import Commands, LookUp, context_of, of_profile
 
@@ -11,6 +13,11 @@ def add(commands: Commands) -> None:
         commands, "explain", "tell the whole story of one charge, each decision with its rule", _explain
     )
     explain.add_argument("charge", help="charge id, or the invoice number of one of its attempts")
+    summary = of_profile(
+        commands, "summary", "write a day's page for people to standard output, as it is now", _summary
+    )
+    summary.add_argument("--business-date", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    summary.add_argument("--csv", action="store_true", help="its figures as CSV instead of HTML")
 
 
 def _explain(options: argparse.Namespace, look_up: LookUp) -> int:
@@ -20,3 +27,12 @@ def _explain(options: argparse.Namespace, look_up: LookUp) -> int:
         story = explain(context, options.charge)
     print(as_text(story))
     return 0 if story.known else 1
+
+
+def _summary(options: argparse.Namespace, look_up: LookUp) -> int:
+    from include.flows.summarise import summary_now
+
+    with context_of(options, look_up) as context:
+        page, sheet = summary_now(context, options.business_date)
+    sys.stdout.write(sheet if options.csv else page)
+    return 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-_TERMS: Final = (
+TERMS: Final = (
     (0, "rows"),
     (1, "settled"),
     (1, "due"),
@@ -31,7 +31,7 @@ def _lines(books: Mapping[str, Any]) -> Iterator[str]:
         return
     yield f"{books['profile']}, business date {books['business_date']}, run {books['run_id']}"
     yield f"{'':<40}{'count':>10}{books['currency']:>22}"
-    for depth, name in _TERMS:
+    for depth, name in TERMS:
         term = books[name]
         yield _line("  " * depth + name, term)
         parts = term.get("by_reason") or term.get("by_code") or {}

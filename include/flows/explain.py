@@ -6,11 +6,11 @@ who talks to the customer. No sentence holds a token, and card numbers in other 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import reduce
 from typing import Final
 
 from include.doku.codes import ResponseCodes
+from include.domain.days_in_words import moment
 from include.flows import explain_steps
 from include.flows.context import FlowContext
 from include.flows.explain_steps import Step
@@ -110,8 +110,3 @@ def when(step: Step) -> str:
     """The moment of a step, or the first and the last where it happened several times."""
     first = moment(step.at)
     return first if step.until is None else f"{first} to {moment(step.until)} ({step.times} times)"
-
-
-def moment(at: datetime) -> str:
-    """A local moment: Fri 20 Nov 2026, 06:00."""
-    return f"{at:%a} {at.day} {at:%b %Y, %H:%M}"

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, Final
 
 from include.doku.codes import ResponseCodes
+from include.domain.days_in_words import day
 from include.domain.masking import token_ending, without_card_numbers
 from include.domain.money import CURRENCY_EXPONENT, for_people
 from include.domain.states import STRENGTH, BatchState, OutcomeStatus
@@ -122,11 +123,6 @@ def steps(records: Records, codes: ResponseCodes) -> Iterator[Step]:
     yield from _breaks(records)
     if records.closed is not None:
         yield _closing(records.closed)
-
-
-def day(value: date) -> str:
-    """A day for a person: 20 Nov 2026."""
-    return f"{value.day} {value:%b %Y}"
 
 
 def _rejections(records: Records) -> Iterator[Step]:

@@ -66,7 +66,6 @@ CLASSES: Final[dict[ResponseClass, str]] = {
 LINES: Final = {
     "answer": "",
     "repeat": "The same was known already; nothing changed.",
-    "conflict": "That differs from what was known. Both are kept, and a break was opened.",
     "amount_differs": "The amount is not the one that was sent; a break was opened.",
     "other_profile": "The attempt was sent by another profile; a break was opened and nothing was concluded.",
     "unexpected": "Its batch had not left at that time; a break was opened and nothing was concluded.",
@@ -78,6 +77,12 @@ BREAKS: Final = {
     "conflict": "two answers that differ",
     "unexpected": "a line for an attempt that was not sent",
     "other_profile": "a line for another profile's attempt",
+    "missing_line": "the report is complete without it",
+    "partial_approval": "only a part was approved",
+    "unlisted_code": "a code that nobody has listed",
+    "witnesses_disagree": "two witnesses disagree",
+    "paid_while_in_flight": "paid after all, while another attempt is in flight",
+    "collected_twice": "collected twice",
 }
 
 DECISIONS: Final = {

@@ -28,7 +28,7 @@ FILES = {
 
 TASKS = {
     "doku_submit": ["extract_and_claim", "render_and_seal", "approve", "deliver", "record"],
-    "doku_reconcile": ["wait_for_reports", "fetch", "ingest", "reconcile", "write_back", "close_books"],
+    "doku_reconcile": ["wait_for_reports", "fetch", "ingest", "reconcile", "write_back", "close_books", "summarise"],
 }
 
 

@@ -12,7 +12,7 @@ from tests.airflow.safety.house import EAST, WEST, House, reconcile_of, submit_o
 pytestmark = [pytest.mark.airflow, pytest.mark.services, pytest.mark.story]
 
 SUBMIT = ("extract_and_claim", "render_and_seal", "approve", "deliver", "record")
-RECONCILE = ("wait_for_reports", "fetch", "ingest", "reconcile", "write_back", "close_books")
+RECONCILE = ("wait_for_reports", "fetch", "ingest", "reconcile", "write_back", "close_books", "summarise")
 _FIGURES = ("rows", "settled", "due", "deferred", "in_flight", "quarantined")
 
 

@@ -172,8 +172,6 @@ def test_conflicting_answers_and_their_break(merchant):
     _answer(merchant, "0000", amount=150_000, name="RPT_3.TXT")
     story = explain(merchant.context, "C1")
     assert story.now.startswith("It is paid, with attempt 1")
-    second = next(step for step in story.steps if step.why.endswith("RPT_2.TXT"))
-    assert "That differs from what was known" in second.words[-1]
     (opened,) = [step for step in story.steps if step.title.startswith("Break opened")]
     assert "paid 0000" in opened.words[0]
 
@@ -228,7 +226,7 @@ def test_two_billing_sources_with_the_same_charge_id_do_not_meet(make_merchant, 
     assert not explain(other.context, "C1").known
 
 
-def test_every_rule_and_reason_of_the_code_has_words():
+def test_every_rule_reason_and_kind_of_the_code_has_words():
     """Whatever `fates` can give has a sentence."""
     import inspect
     import re
