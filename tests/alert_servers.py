@@ -8,11 +8,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from include.domain.alert_text import Notice
 from include.domain.connection import ConnectionSettings
+from include.domain.watch import Level
+
+
+def notice(level: Level = Level.URGENT, **changes: Any) -> Notice:
+    """A notice of the watchdog's."""
+    values: dict[str, Any] = {
+        "key": "L-7-2", "profile": "insurance", "kind": "no_report", "subject": "TKN_1.TXT", "level": level,
+        "words": "No report on TKN_1.TXT came.", "action": "Ask DOKU.",
+        "runbook": "docs/runbooks/watchdog.md#no-report",
+        "late_since": datetime(2026, 11, 21, 5, 0, tzinfo=UTC), "zone": "Asia/Jakarta", **changes,
+    }  # fmt: skip
+    return Notice(**values)
 
 
 @dataclass

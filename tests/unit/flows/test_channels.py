@@ -1,28 +1,15 @@
 """Notices through real servers on this machine: what arrives, and what is said when it does not."""
 
 import base64
-from datetime import UTC, datetime
-
 import pytest
 
-from include.domain.alert_text import Notice
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import AlertNotSent, ConfigError
 from include.domain.watch import Level
 from include.flows.channels import ping, send_notice
-from tests.alert_servers import mail_server, webhook
+from tests.alert_servers import mail_server, notice, webhook
 
 TO = ["ops@merchant.example", "lead@merchant.example"]
-
-
-def notice(level: Level = Level.URGENT, **changes) -> Notice:
-    values = {
-        "key": "L-7-2", "profile": "insurance", "kind": "no_report", "subject": "TKN_1.TXT", "level": level,
-        "words": "No report on TKN_1.TXT came.", "action": "Ask DOKU.",
-        "runbook": "docs/runbooks/watchdog.md#no-report",
-        "late_since": datetime(2026, 11, 21, 5, 0, tzinfo=UTC), "zone": "Asia/Jakarta", **changes,
-    }  # fmt: skip
-    return Notice(**values)
 
 
 @pytest.fixture
