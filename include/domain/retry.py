@@ -239,6 +239,62 @@ def _planned(declined: Declined, rule: Rule, caps: Sequence[Cap], limits: Limits
     )
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A row that a claim would send: its token by fingerprint, amounts in smallest units."""
+
+    row_no: int
+    fingerprint: str
+    currency: str
+    amount: int
+    network: str | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An attempt on a token that was, or may have been, charged."""
+
+    fingerprint: str
+    currency: str
+    amount: int
+    execute_date: date
+
+
+def one_too_many(wanted: Iterable[Wanted], tried: Iterable[Tried], rules: Rules, day: date) -> list[int]:
+    """The rows that would break a cap if they were sent for that day: the later ones, each after those before it."""
+    made: dict[str, list[Tried]] = {}
+    for one in tried:
+        made.setdefault(one.fingerprint, []).append(one)
+    refused = []
+    for row in wanted:
+        before = made.setdefault(row.fingerprint, [])
+        same = [one.execute_date for one in before if (one.currency, one.amount) == (row.currency, row.amount)]
+        if full_caps(rules.caps_of(row.network), day, [one.execute_date for one in before], same):
+            refused.append(row.row_no)
+        else:
+            before.append(Tried(row.fingerprint, row.currency, row.amount, day))
+    return refused
+
+
+@dataclass(frozen=True)
+class ClaimTerms:
+    """What a claim may try again.
+
+    Attributes:
+        enabled: Off: only what the merchant's view asks for.
+        day_allowed: Whether a charge may be tried again on the execute date.
+        pay_day: Whether that is a pay day (or there are none).
+        max_per_period: Most tries under one billing number in a billing period, by what was planned.
+        rules: With the caps, which hold for whatever is sent.
+    """
+
+    enabled: bool = False
+    day_allowed: bool = True
+    pay_day: bool = True
+    max_per_period: int = MAX_ATTEMPT_NO
+    rules: Rules = field(default_factory=Rules)
+
+
 def full_caps(
     caps: Iterable[Cap], day: date, on_token: Sequence[date], on_token_and_amount: Sequence[date]
 ) -> list[Cap]:

@@ -6,7 +6,7 @@ error.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from textwrap import dedent
 from typing import Final
@@ -14,8 +14,10 @@ from typing import Final
 from sqlalchemy import Connection, Date, bindparam, func, insert, select, text
 
 from include.domain.errors import LedgerError
+from include.domain.retry import ClaimTerms
 from include.domain.splitting import Part, split
 from include.domain.states import BatchState, RunState
+from include.ledger.again import close_spent_periods, close_unlisted, lock_caps, put_off_capped
 from include.ledger.books import Line, keep_read, kept_lines, refuse_unless_run_ties, run_lines
 from include.ledger.events import Note, add_batch_event
 from include.ledger.fates import Terms, decide_fates, hold_earlier, hold_the_rest
@@ -73,6 +75,7 @@ class BatchPlan:
     Attributes:
         release_by_person: See `fates.Terms`.
         file_name: Names a batch from its business date and sequence number.
+        again: What may be tried again, and the networks' caps.
     """
 
     merchant: str
@@ -85,6 +88,7 @@ class BatchPlan:
     max_total: int
     release_by_person: bool
     file_name: Callable[[date, int], str]
+    again: ClaimTerms = field(default_factory=ClaimTerms)
 
 
 Reading = Mapping[str, tuple[int, int]]
@@ -131,7 +135,13 @@ def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading,
     _refuse_lost_rows(connection, reading)
     if connection.dialect.name == "postgresql":
         connection.execute(text("ANALYZE staged_charge"))
-    decide_fates(connection, Terms(plan.billing_source, plan.profile, plan.release_by_person))
+    lock_caps(connection)
+    terms = Terms(plan.billing_source, plan.profile, plan.release_by_person, plan.execute_date, plan.again)
+    decide_fates(connection, terms)
+    keeping = None if run.dry_run or run.past else (run, now)
+    close_spent_periods(connection, terms, keeping)
+    put_off_capped(connection, terms)
+    close_unlisted(connection, terms, keeping)
     if run.send_past_after:
         hold_earlier(connection, run.send_past_after)
     reason = _why_not(connection, run)

@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Date, bindparam, text
 
+from include.domain.retry import ClaimTerms
+
 _INSERT: Final = "INSERT INTO staged_fate (row_no, fate, reason"
 
 _REPEATED: Final = """
@@ -35,6 +37,7 @@ _REPEATED: Final = """
 _HISTORY: Final = """
     CREATE TEMPORARY TABLE staged_history AS
     SELECT s.row_no, a.invoice_number, a.attempt_no,
+           CASE WHEN s.fingerprint <> a.token_fingerprint THEN 1 ELSE 0 END AS other_token,
            CASE WHEN a.amount = s.amount AND a.due_date = s.due_date AND a.customer_id = s.customer_id
                      AND a.currency = s.currency THEN 1 ELSE 0 END AS same,
            coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = a.invoice_number), 0) AS strength
@@ -48,6 +51,16 @@ _LAST: Final = """
     FROM (SELECT h.*, row_number() OVER (PARTITION BY row_no ORDER BY attempt_no DESC) AS back FROM staged_history h) n
     WHERE back = 1
 """
+
+_PLAN: Final = """
+    CREATE TEMPORARY TABLE staged_plan AS
+    SELECT row_no, invoice_number, action, planned_on, pay_day, same, other_token
+    FROM (SELECT h.row_no, h.invoice_number, p.action, p.planned_on, p.pay_day, h.same, h.other_token,
+                 row_number() OVER (PARTITION BY h.row_no ORDER BY h.attempt_no DESC, p.version DESC) AS back
+          FROM staged_history h JOIN next_attempt p ON p.invoice_number = h.invoice_number WHERE h.strength = 3) n
+    WHERE back = 1
+"""
+# What was decided after the last declined attempt of each listed charge, where there is one.
 
 _SETTLED: Final = """
     {insert}) SELECT row_no, CASE WHEN max(same) = 1 THEN 'settled' ELSE 'quarantine' END,
@@ -70,6 +83,13 @@ _CLOSED: Final = """
 _IN_FLIGHT: Final = """
     {insert}) SELECT row_no, 'in_flight', CASE strength WHEN 0 THEN 'awaiting' ELSE 'unknown' END
     FROM staged_last WHERE strength IN (0, 1)
+"""
+
+_ENDED: Final = """
+    {insert}) SELECT p.row_no, CASE WHEN p.same = 1 THEN 'settled' ELSE 'quarantine' END,
+           CASE WHEN p.same = 0 THEN 'row:changed_after_settled' WHEN p.action = 'never' THEN 'never_again'
+                ELSE p.action END
+    FROM staged_plan p WHERE p.action IN ('exhausted', 'mandate_ended') OR (p.action = 'never' AND p.other_token = 0)
 """
 
 _INVALID: Final = """
@@ -99,6 +119,54 @@ _MERCHANT_KNOWS_MORE: Final = """
     {insert}) SELECT s.row_no, 'held', 'attempt_no_ahead' FROM staged_charge s
     LEFT JOIN staged_last l ON l.row_no = s.row_no
     WHERE s.attempt_no > coalesce(l.attempt_no, 0) + 1
+"""
+
+_STOPPED: Final = """
+    {insert}) SELECT s.row_no, 'held', 'instrument_stopped'
+    FROM staged_charge s JOIN stopped_instrument i ON i.token_fingerprint = s.fingerprint
+    WHERE s.row_no > 0
+"""
+# Also for charges that were never tried: a network said never again of this card, whoever asks.
+
+_REVOKED: Final = """
+    {insert}) SELECT s.row_no, 'held', 'mandate_ended'
+    FROM staged_charge s JOIN ended_mandate m ON m.billing_source = :billing_source
+        AND m.customer_id = s.customer_id AND m.billing_number = coalesce(s.billing_number, '')
+    WHERE s.row_no > 0
+"""
+
+_NOT_TODAY: Final = """
+    {insert}) SELECT l.row_no, 'deferred', 'not_today'
+    FROM staged_last l JOIN staged_charge s ON s.row_no = l.row_no LEFT JOIN staged_plan p ON p.row_no = l.row_no
+    WHERE l.strength IN (2, 3) AND (l.strength = 2 OR s.attempt_no = l.attempt_no + 1)
+      AND EXISTS (SELECT 1 FROM staged_history d WHERE d.row_no = l.row_no AND d.strength = 3)
+      AND (:day_allowed = 0 OR (l.strength = 2 AND p.pay_day AND :pay_day = 0))
+"""
+# A charge that was declined before goes out on no other days because a try of it was withdrawn or the view asks.
+
+_PLANNED: Final = """
+    {insert}, attempt_no, previous_invoice_number, previous_status)
+    SELECT l.row_no, 'claim',
+           CASE p.action WHEN 'retry' THEN 'planned' WHEN 'withdrawn' THEN 'listed_again'
+                WHEN 'never' THEN 'new_instrument' ELSE 'after_change' END,
+           l.attempt_no + 1, l.invoice_number, 'declined'
+    FROM staged_last l JOIN staged_plan p ON p.invoice_number = l.invoice_number AND p.row_no = l.row_no
+    JOIN staged_charge s ON s.row_no = l.row_no
+    WHERE l.strength = 3 AND l.attempt_no < 99 AND :day_allowed = 1 AND coalesce(s.attempt_no, 0) <= l.attempt_no
+      AND ((p.action IN ('retry', 'withdrawn') AND p.planned_on <= :execute_date AND (NOT p.pay_day OR :pay_day = 1))
+           OR (p.action = 'after_change' AND (p.same = 0 OR p.other_token = 1))
+           OR p.action = 'never')
+"""
+# Those of action `never` that come so far have another token.
+
+_WAITING: Final = """
+    {insert}) SELECT p.row_no, CASE WHEN p.action IN ('after_change', 'merchant_setup') THEN 'held' ELSE 'deferred' END,
+           CASE p.action WHEN 'after_change' THEN p.action WHEN 'merchant_setup' THEN p.action
+                WHEN 'never' THEN 'not_today' ELSE 'planned' END
+    FROM staged_last l JOIN staged_plan p ON p.invoice_number = l.invoice_number AND p.row_no = l.row_no
+    JOIN staged_charge s ON s.row_no = l.row_no
+    WHERE l.strength = 3 AND p.action IN ('retry', 'withdrawn', 'after_change', 'merchant_setup', 'never')
+      AND coalesce(s.attempt_no, 0) <= l.attempt_no
 """
 
 _AGAIN: Final = """
@@ -131,25 +199,40 @@ class Terms:
 
     Attributes:
         release_by_person: A quarantined charge stays out until a person releases it, even if it passes every check.
+        execute_date: What is claimed is charged on that day.
+        again: What may be tried again.
     """
 
     billing_source: str
     profile: str
     release_by_person: bool
+    execute_date: date
+    again: ClaimTerms
 
 
 def decide_fates(connection: Connection, terms: Terms) -> None:
     """Fill `staged_fate` from `staged_charge` and the ledger; with the ledger's claims locked by the caller."""
     subject = {"billing_source": terms.billing_source, "profile": terms.profile}
+    values = {
+        **subject,
+        "execute_date": terms.execute_date,
+        "day_allowed": int(terms.again.day_allowed),
+        "pay_day": int(terms.again.pay_day),
+    }
     _run(connection, _REPEATED)
-    connection.execute(text(dedent(_HISTORY)), subject)
-    connection.execute(text(dedent(_LAST)))
+    connection.execute(text(dedent(_HISTORY)), {"billing_source": terms.billing_source})
+    for statement in (_LAST, _PLAN):
+        connection.execute(text(dedent(statement)))
     release = (_NOT_RELEASED,) if terms.release_by_person else ()
-    rules = (_SETTLED, _CLOSED, _IN_FLIGHT, _INVALID, *release, _HELD, _LATE, _MERCHANT_KNOWS_MORE, _AGAIN, _DECLINED)
+    by_plan = (_NOT_TODAY, _PLANNED, _WAITING) if terms.again.enabled else ()
+    rules = (
+        _SETTLED, _CLOSED, _IN_FLIGHT, _ENDED, _INVALID, *release, _HELD, _LATE, _MERCHANT_KNOWS_MORE, _STOPPED,
+        _REVOKED, *by_plan, _AGAIN, _DECLINED,
+    )  # fmt: skip
     for statement in rules:
-        _run(connection, statement, {name: value for name, value in subject.items() if f":{name}" in statement})
-    connection.execute(text("DROP TABLE staged_last"))
-    connection.execute(text("DROP TABLE staged_history"))
+        _run(connection, statement, {name: value for name, value in values.items() if f":{name}" in statement})
+    for name in ("staged_plan", "staged_last", "staged_history"):
+        connection.execute(text(f"DROP TABLE {name}"))
 
 
 def hold_the_rest(connection: Connection, reason: str) -> None:
@@ -169,6 +252,9 @@ def hold_earlier(connection: Connection, until: date) -> None:
         connection.execute(bound, names)
 
 
-def _run(connection: Connection, statement: str, parameters: dict[str, str] | None = None) -> None:
-    sql = dedent(statement).format(insert=_INSERT).strip()
-    connection.execute(text(f"{sql} ON CONFLICT (row_no) DO NOTHING"), parameters or {})
+def _run(connection: Connection, statement: str, parameters: dict[str, object] | None = None) -> None:
+    given = dict(parameters or {})
+    sql = text(f"{dedent(statement).format(insert=_INSERT).strip()} ON CONFLICT (row_no) DO NOTHING")
+    if "execute_date" in given:
+        sql = sql.bindparams(bindparam("execute_date", value=given.pop("execute_date"), type_=Date))
+    connection.execute(sql, given)

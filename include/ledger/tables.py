@@ -171,6 +171,8 @@ event = Table(
     comment="What happened to batches and what people decided, in order; only appended, each sealed to the one before.",
 )
 
+_FOLLOWS: Final = text("previous_invoice_number IS NOT NULL")
+
 attempt = Table(
     "attempt",
     metadata,
@@ -227,6 +229,7 @@ attempt = Table(
     Index("ix_attempt_later", "profile", postgresql_where=text("attempt_no > 1"), sqlite_where=text("attempt_no > 1")),
     Index("ix_attempt_token", "token_fingerprint"),
     Index("ix_attempt_period", "billing_number", "billing_period"),
+    Index("ix_attempt_previous", "previous_invoice_number", sqlite_where=_FOLLOWS, postgresql_where=_FOLLOWS),
     comment="Tries at collecting a charge: the claim. At most one per charge is live.",
 )
 

@@ -577,6 +577,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("attempt_no > 1"),
     )
     op.create_index("ix_attempt_period", "attempt", ["billing_number", "billing_period"], unique=False)
+    op.create_index(
+        "ix_attempt_previous",
+        "attempt",
+        ["previous_invoice_number"],
+        unique=False,
+        sqlite_where=sa.text("previous_invoice_number IS NOT NULL"),
+        postgresql_where=sa.text("previous_invoice_number IS NOT NULL"),
+    )
     op.create_index("ix_attempt_token", "attempt", ["token_fingerprint"], unique=False)
     op.create_table(
         "event",
