@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.domain.brakes import Brake, BrakeLimits, Figures, judge
-from include.domain.calendar import cutoff_of
 from include.domain.errors import ApprovalMissing, ApprovalRefused, NotAllowed
 from include.domain.money import for_people
 from include.domain.states import BEFORE_LEAVING
 from include.flows.context import FlowContext
+from include.flows.people import ANONYMOUS
 from include.flows.withdraw import withdraw_batch
 from include.ledger.approvals import (
     Answer,
@@ -30,8 +30,6 @@ from include.ledger.approvals import (
 from include.ledger.batches import find_batch
 from include.ledger.claims import batches_of_run
 from include.ledger.runs import Run, find_run
-
-ANONYMOUS = frozenset({"", "anonymous"})
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,7 @@ def answer_by(context: FlowContext, run_id: int) -> datetime:
     """Until when a run waits for an answer: the first cut-off of its batches, in the profile's timezone."""
     with context.ledger.read() as connection:
         batches = [find_batch(connection, batch_id) for batch_id in batches_of_run(connection, run_id)]
-    profile = context.profile
-    ends = [cutoff_of(batch.execute_date, profile.batch.cutoff, profile.zone) for batch in batches]
+    ends = [context.calendar.cutoff_of(batch.execute_date) for batch in batches]
     return min(ends, default=context.clock())
 
 

@@ -4,16 +4,18 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from functools import cached_property
 
 from sqlalchemy import Engine
 
 from include.doku.keys import DatedKey, PrivateKey, PublicKey, choose_key, load_private_key, load_public_key
 from include.doku.sftp import SftpServer
-from include.domain.calendar import local_date
+from include.domain.calendar import AttemptDays, Calendar, local_date
 from include.domain.errors import ConfigError, KeyFileError
 from include.flows.artefacts import Artefacts
 from include.ledger.store import Ledger
+from include.schemas.calendars import calendar_of, holidays_of
 from include.schemas.layout import Layout, load_layout
 from include.schemas.profile import Profile
 
@@ -40,6 +42,7 @@ class FlowContext:
         report_key: The merchant's private key from a connection, or None.
         clock: The present moment, with a timezone.
         wait: Waits for some seconds.
+        rehearsing: Nothing is kept (`include.flows.rehearsal`); the merchant is told nothing.
         step: Told before and after each effect that others can see; the crash sweep kills the process there.
     """
 
@@ -51,6 +54,7 @@ class FlowContext:
     clock: Callable[[], datetime]
     report_key: Callable[[], ReportKey | None] = lambda: None
     wait: Callable[[float], None] = time.sleep
+    rehearsing: bool = False
     step: Callable[[str], None] = _no_step
 
     def __post_init__(self) -> None:
@@ -61,6 +65,22 @@ class FlowContext:
     def today(self) -> date:
         """The merchant's calendar day now."""
         return local_date(self.clock(), self.profile.zone)
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """On which days, and until when, DOKU is asked to charge. ConfigError: it cannot be used."""
+        return calendar_of(self.profile, self._years())
+
+    @cached_property
+    def attempt_days(self) -> AttemptDays:
+        """On which days a charge may be tried again. ConfigError as `calendar`."""
+        retry = self.profile.retry
+        return retry.attempt_days(frozenset() if retry.on_holidays else holidays_of(self.profile, self._years()))
+
+    def _years(self) -> list[int]:
+        """The years that a decision of today may fall into, and a pay day before it."""
+        until = self.today + timedelta(days=self.profile.billing.late_window_days + 31)
+        return list(range((self.today - timedelta(days=31)).year, until.year + 1))
 
     def batch_layout(self) -> Layout:
         """The layout that new batch files are written in."""

@@ -2,15 +2,15 @@
 
 from include.domain.errors import NotAllowed
 from include.domain.states import BEFORE_LEAVING, BatchState
-from include.flows.approve import ANONYMOUS
 from include.flows.context import FlowContext
 from include.flows.deliver import There, look, remove_leftovers
+from include.flows.people import refuse_nobody
 from include.flows.tell_merchant import tell_withdrawal
 from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
 from include.ledger.batches import Batch, find_batch, find_batch_named, withdraw_attempts
 from include.ledger.claims import lock_claims
-from include.ledger.closures import close_charge, last_listing, live_attempt
+from include.ledger.closures import CANCELLED, close_charge, last_listing, live_attempt
 from include.ledger.events import Note, add_decision, enter
 from include.ledger.holds import SCOPES, lift_hold, place_hold
 from include.ledger.quarantine import release_matter
@@ -19,7 +19,7 @@ from include.ledger.reports import reopen_refused
 
 def hold(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -> str:
     """Hold a charge, a customer, a batch (by its file name) or the whole profile, from now on; says what that does."""
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     _refuse_unknown_subject(context, scope, subject)
     with context.ledger.write() as connection:
         placed = place_hold(
@@ -37,7 +37,7 @@ def hold(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -
 
 def lift(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -> str:
     """End a hold; what it held goes on with the next run, or when its delivery is cleared."""
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     with context.ledger.write() as connection:
         lifted = lift_hold(
             connection,
@@ -58,7 +58,7 @@ def lift(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -
 
 def release(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
     """Release a charge from quarantine: the next run checks it again, it is not waved through."""
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     with context.ledger.write() as connection:
         released = release_matter(
             connection,
@@ -78,7 +78,7 @@ def release(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
 
 def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
     """Close a charge: no attempt is made any more. Refused while an attempt of it may still be charged."""
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     source = context.profile.billing_source
     with context.ledger.write() as connection:
         lock_claims(connection, source)
@@ -93,7 +93,7 @@ def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
             billing_source=source,
             profile=context.profile.name,
             charge_id=charge_id,
-            reason="cancelled",
+            reason=CANCELLED,
             listing=last_listing(connection, source, context.profile.name, charge_id),
             note=_note(context, by, why),
             words=why,
@@ -107,7 +107,7 @@ def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
 
 def withdraw(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
     """Withdraw a batch that has not left: its charges are free for the next run."""
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     with context.ledger.read() as connection:
         batch = find_batch_named(connection, context.profile.name, file_name)
     if batch.state not in BEFORE_LEAVING or not withdraw_batch(context, batch.batch_id, None, f"{by}: {why}", actor=by):
@@ -122,7 +122,7 @@ def withdraw(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
 
 def arrived(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
     """DOKU says that they have a file whose delivery was unknown: it is delivered."""
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     batch = _unknown_batch(context, file_name)
     now = context.clock()
     with context.ledger.write() as connection:
@@ -137,7 +137,7 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
 
     Refused when the server shows the file or a report on it, whatever anybody says.
     """
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     batch = _unknown_batch(context, file_name)
     with context.remote() as server:
         remove_leftovers(context, server, batch)  # first: so that a try that hangs cannot make it appear afterwards
@@ -163,7 +163,7 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
 
 def reopen(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
     """Read a refused report again, from the kept copy: for a wrong key, layout or limit of ours, once mended."""
-    _refuse_nobody(by, why)
+    refuse_nobody(by, why)
     with context.ledger.write() as connection:
         reopened = reopen_refused(connection, context.profile.name, file_name)
         for report in reopened:
@@ -184,13 +184,6 @@ def _unknown_batch(context: FlowContext, file_name: str) -> Batch:
             "looked at the server and could not say."
         )
     return batch
-
-
-def _refuse_nobody(by: str, why: str) -> None:
-    if by.strip().lower() in ANONYMOUS:
-        raise NotAllowed("A decision needs the name of a person (--by).")
-    if not why.strip():
-        raise NotAllowed("A decision needs a reason in words (--why).")
 
 
 def _refuse_unknown_subject(context: FlowContext, scope: str, subject: str) -> None:

@@ -21,7 +21,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from include.doku.sftp import SftpServer
-from include.domain.calendar import cutoff_of
 from include.domain.errors import (
     DeliveryRefused,
     DeliveryUnknown,
@@ -41,7 +40,8 @@ from include.flows.seal import render_and_seal
 from include.flows.tell_merchant import tell_claims
 from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
-from include.ledger.batches import Batch, find_batch
+from include.ledger.batches import Batch, find_batch, paid_before
+from include.ledger.chain import lock_chain
 from include.ledger.events import Note, enter
 from include.ledger.holds import holds_on_batch, lock_holds
 
@@ -218,9 +218,17 @@ def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: in
         lock_holds(connection, batch.billing_source)  # a hold that is just being placed counts
         _refuse_if_held(connection, batch)
         still_mine = (tables.batch.c.delivery_try == mine, tables.batch.c.state == BatchState.DELIVERING)
-        note = Note(context.clock(), _ACTOR, run_id, traced)
-        if not enter(connection, batch.batch_id, BatchState.RENAMING, note, *still_mine):
+        lock_chain(connection, batch.profile)  # a report that is just being taken in counts too
+        paid = 0 if "found" in details else paid_before(connection, batch.batch_id)
+        target = BatchState.SEALED if paid else BatchState.RENAMING
+        note = Note(context.clock(), _ACTOR, run_id, {"paid_before": paid} if paid else traced)
+        if not enter(connection, batch.batch_id, target, note, *still_mine):
             raise _taken_over(batch)
+    if paid:
+        raise RemoteError(
+            f"{paid} charges of {batch.file_name} turned out to be paid by an earlier attempt, just before it left. "
+            "Nothing was sent. Run again, it is sealed anew without them."
+        )
     context.step("deliver: promise committed")
 
 
@@ -406,7 +414,7 @@ def _back_to_sealed(context: FlowContext, batch: Batch, run_id: int, why: str) -
 
 
 def _too_late(context: FlowContext, batch: Batch) -> bool:
-    return context.clock() >= cutoff_of(batch.execute_date, context.profile.batch.cutoff, context.profile.zone)
+    return context.clock() >= context.calendar.cutoff_of(batch.execute_date)
 
 
 def _withdraw(context: FlowContext, batch: Batch, run_id: int) -> Delivery:

@@ -6,14 +6,16 @@ from include.billing.outcomes import UpsertCounts
 from include.domain.states import BatchState, ReportState, RunState
 from include.flows.context import FlowContext
 from include.flows.fetch import delete_written_back
-from include.flows.tell_merchant import tell, tell_withdrawal
+from include.flows.plan_next import plan_report
+from include.flows.tell_merchant import tell, tell_decisions, tell_testimonies, tell_withdrawal
 from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, enter
 from include.ledger.reports import Report, advance_report, reports_in
 from include.ledger.runs import Run, advance_run, find_run
-from include.ledger.writeback import outcomes_of_report
+from include.ledger.testimonies import untold_testimonies
+from include.ledger.writeback import has_untold_decisions, outcomes_of_report
 
 _ACTOR = "reconcile"
 
@@ -26,7 +28,7 @@ class Concluded:
     waiting: tuple[str, ...]
 
 
-def conclude_batches(context: FlowContext, run_id: int) -> Concluded:
+def conclude_batches(context: FlowContext, run_id: int | None) -> Concluded:
     """Mark the batches whose every attempt has an outcome as reconciled.
 
     A batch whose delivery nobody could judge is delivered when a report speaks of it: that is the proof.
@@ -64,8 +66,10 @@ def write_back(context: FlowContext) -> UpsertCounts:
         withdrawn = batches_in(connection, context.profile.name, [BatchState.WITHDRAWN])
     for batch in withdrawn:
         tell_withdrawal(context, batch)
+    counts += tell_testimonies(context)
     for report in reports:
         counts += _write_report(context, report)
+    counts += tell_decisions(context)
     if context.profile.report.delete_after:
         delete_written_back(context)
     return counts
@@ -100,10 +104,13 @@ def has_pending_work(context: FlowContext) -> bool:
     with context.ledger.read() as connection:
         reports = reports_in(connection, context.profile.name, ReportState.FETCHED, ReportState.INGESTED)
         withdrawn = batches_in(connection, context.profile.name, [BatchState.WITHDRAWN])
-    return bool(reports) or any(batch.withdrawal_written_at is None for batch in withdrawn)
+        untold = untold_testimonies(connection, context.profile.name)
+    untold_next = has_untold_decisions(context.ledger, context.profile.name)
+    return bool(reports or untold or untold_next) or any(batch.withdrawal_written_at is None for batch in withdrawn)
 
 
 def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
+    plan_report(context, report, None)  # one that came in after the planning: it is not told without
     context.step("write back: before the merchant is told")
     counts = tell(context, outcomes_of_report(context.ledger, report.report_id))
     context.step("write back: merchant told")

@@ -7,11 +7,20 @@ from include.billing.outcomes import UpsertCounts, upsert_outcomes
 from include.domain.money import to_major
 from include.flows.context import FlowContext
 from include.ledger.batches import Batch, find_batch, update_batch
-from include.ledger.writeback import claims_of_batch, outcomes_of_batch
+from include.ledger.testimonies import note_told, untold_testimonies
+from include.ledger.writeback import (
+    claims_of_batch,
+    note_decisions_told,
+    outcome_of_attempt,
+    outcomes_of_batch,
+    untold_decisions,
+)
 
 
 def tell(context: FlowContext, rows: Iterator[Mapping[str, Any]]) -> UpsertCounts:
     """Write rows of the ledger into the billing database: amounts in major units, and which ledger says so."""
+    if context.rehearsing:
+        return UpsertCounts()
     return upsert_outcomes(
         context.billing(),
         (_for_billing(context, row) for row in rows),
@@ -41,6 +50,38 @@ def tell_withdrawal(context: FlowContext, batch: Batch) -> None:
     with context.ledger.write() as connection:
         update_batch(connection, batch.batch_id, withdrawal_written_at=context.clock())
     context.step("withdraw: told and noted")
+
+
+def tell_testimonies(context: FlowContext) -> UpsertCounts:
+    """What people and other witnesses settled, as far as the merchant has not been told of it. Safe to repeat."""
+    counts = UpsertCounts()
+    with context.ledger.read() as connection:
+        untold = untold_testimonies(connection, context.profile.name)
+    for testimony_id, invoice_number in untold:
+        context.step("settle: before the merchant is told")
+        counts += tell(context, outcome_of_attempt(context.ledger, invoice_number))
+        context.step("settle: merchant told")
+        with context.ledger.write() as connection:
+            note_told(connection, testimony_id, context.clock())
+        context.step("settle: told and noted")
+    return counts
+
+
+def tell_decisions(context: FlowContext) -> UpsertCounts:
+    """What comes next (`next_attempt_on`), as far as the merchant has not been told of it. Safe to repeat.
+
+    Returns:
+        How many rows were changed by it; those that were written with their outcome already do not count.
+    """
+    counts = UpsertCounts()
+    while page := [] if context.rehearsing else untold_decisions(context.ledger, context.profile.name):
+        context.step("plan next: before the merchant is told")
+        found = tell(context, iter(page))
+        counts += UpsertCounts(inserted=found.inserted, changed=found.changed)
+        context.step("plan next: merchant told")
+        note_decisions_told(context.ledger, page, context.clock())
+        context.step("plan next: told and noted")
+    return counts
 
 
 def _for_billing(context: FlowContext, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from textwrap import dedent
+from typing import Final
 
 import pandas as pd  # noqa: TID253 - hands out frames
-from sqlalchemy import Connection, RowMapping, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, RowMapping, exists, func, insert, literal, or_, select, text, update
 
 from include.domain.errors import LedgerError
 from include.domain.states import BatchState, OutcomeStatus
@@ -180,6 +182,34 @@ def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: dat
     ).where(attempt.c.batch_id == batch_id, ~already)
     columns = ["invoice_number", "status", "decided_at", "witness", "proof"]
     connection.execute(insert(outcome).from_select(columns, rows))
+
+
+def answered_of(connection: Connection, batch_id: int) -> int:
+    """How many attempts of a batch have an outcome that somebody witnessed after it left."""
+    statement = (
+        select(func.count(attempt.c.invoice_number.distinct()))
+        .join(outcome, outcome.c.invoice_number == attempt.c.invoice_number)
+        .where(attempt.c.batch_id == batch_id, outcome.c.witness != BEFORE_IT_LEFT)
+    )
+    return int(connection.scalar(statement) or 0)
+
+
+PAID_BEFORE: Final = """
+    a.attempt_no > 1 AND EXISTS (
+        SELECT 1 FROM attempt e JOIN outcome p ON p.invoice_number = e.invoice_number
+        WHERE e.billing_source = a.billing_source AND e.charge_id = a.charge_id AND e.attempt_no < a.attempt_no
+          AND p.status IN ('paid', 'reversed'))
+"""
+"""Of an attempt `a`: an earlier one of its charge turned out to be paid. It must not leave."""
+
+
+def paid_before(connection: Connection, batch_id: int) -> int:
+    """How many attempts of a batch must not leave: their charge was paid by an earlier attempt, as is known by now."""
+    statement = f"""
+        SELECT count(*) FROM attempt a WHERE a.batch_id = :batch_id AND {PAID_BEFORE}
+          AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.status = 'withdrawn')
+    """  # noqa: S608 - no value of anybody's is put in
+    return int(connection.scalar(text(dedent(statement)), {"batch_id": batch_id}) or 0)
 
 
 def _arrow_type(name: str) -> object:

@@ -239,6 +239,26 @@ _CAME: Final = """
       AND EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = recon_break.subject)
 """
 
+# What tied to nothing ties now; a code that nobody had listed decides now, wherever it stands.
+_TIES_NOW: Final = """
+    UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at,
+        closed_reason = 'the line ties now'
+    WHERE profile = :profile AND kind IN ('unexpected', 'other_profile') AND state <> 'resolved'
+      AND invoice_number IN (SELECT l.invoice_number FROM report_line l WHERE l.report_id = :report_id)
+      AND NOT EXISTS (SELECT 1 FROM report_line l WHERE l.invoice_number = recon_break.invoice_number
+                      AND l.line_class = recon_break.kind)
+"""
+_LISTED_NOW: Final = """
+    UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at,
+        closed_reason = 'the code is listed, and its reports were read again'
+    WHERE profile = :profile AND kind = 'unlisted_code' AND state <> 'resolved'
+      AND subject IN (
+        SELECT l.response_code FROM report_line l WHERE l.report_id = :report_id AND l.status <> 'unknown')
+      AND NOT EXISTS (SELECT 1 FROM report_line l JOIN report_file f ON f.report_id = l.report_id
+                      WHERE f.profile = :profile AND l.response_code = recon_break.subject AND l.status = 'unknown'
+                        AND l.line_class IN ('answer', 'amount_differs'))
+"""
+
 
 def judge_lines(
     connection: Connection,
@@ -306,6 +326,12 @@ def judge_complete(connection: Connection, profile: str, batch_name: str, parts:
 def resolve_missing(connection: Connection, profile: str, at: datetime) -> None:
     """A missing line that came, or an attempt that a person settled, is missing no longer."""
     _run(connection, _CAME, at, {"profile": profile})
+
+
+def resolve_read_again(connection: Connection, profile: str, report_id: int, at: datetime) -> None:
+    """What a report that was read again says differently by now is no break any more."""
+    for statement in (_TIES_NOW, _LISTED_NOW):
+        _run(connection, statement, at, {"profile": profile, "report_id": report_id})
 
 
 def _run(connection: Connection, statement: str, at: datetime, terms: Mapping[str, object]) -> None:

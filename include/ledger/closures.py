@@ -18,6 +18,15 @@ _LIVE: Final = """
     ORDER BY a.attempt_no DESC
 """
 
+CANCELLED: Final = "cancelled"
+"""Why a charge is closed that a person cancelled."""
+
+_COLLECTED: Final = """
+    SELECT a.invoice_number FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
+    WHERE a.billing_source = :billing_source AND a.charge_id = :charge_id AND o.status IN ('paid', 'reversed')
+    ORDER BY a.attempt_no
+"""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -31,6 +40,12 @@ class Listing:
 def live_attempt(connection: Connection, billing_source: str, charge_id: str) -> str | None:
     """The invoice number of an attempt of the charge that may still be charged, if there is one."""
     found = connection.execute(text(_LIVE), {"billing_source": billing_source, "charge_id": charge_id}).first()
+    return str(found.invoice_number) if found else None
+
+
+def collected_by(connection: Connection, billing_source: str, charge_id: str) -> str | None:
+    """The invoice number of the attempt that the charge was paid by, if it was (also where that was taken back)."""
+    found = connection.execute(text(_COLLECTED), {"billing_source": billing_source, "charge_id": charge_id}).first()
     return str(found.invoice_number) if found else None
 
 
@@ -89,5 +104,5 @@ def close_charge(
     }
     if not insert_new(connection, closed_charge, [values]):
         return False
-    add_decision(connection, profile, "cancel", charge_id, note)
+    add_decision(connection, profile, "cancel" if reason == CANCELLED else "close", charge_id, note)
     return True

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 
-from include.ledger.breaks import judge_attempts, judge_lines
+from include.domain.errors import NotAllowed
+from include.ledger.breaks import judge_attempts, judge_lines, resolve_read_again
 from include.ledger.types import UtcDateTime
 
 _AGAIN: Final = """
@@ -46,6 +47,7 @@ _CLASS: Final = """
              WHEN a.profile <> :profile THEN 'other_profile'
              WHEN g.nth > 1 OR EXISTS (
                   SELECT 1 FROM report_line k WHERE k.invoice_number = l.invoice_number
+                  AND k.report_id <> :report_id
                   AND k.line_class IN ('answer', 'amount_differs') AND k.status = l.status
                   AND k.response_code = l.response_code AND coalesce(k.amount, -1) = coalesce(l.amount, -1)
                   AND coalesce(k.currency, '') = coalesce(l.currency, '')
@@ -72,6 +74,35 @@ _OUTCOMES: Final = """
         < (outcome.response_code, coalesce(outcome.approval_code, ''), coalesce(outcome.amount, -1))
 """
 # Of several lines of one status the first by its words speaks for them, whichever came first.
+
+_ANEW: Final = """
+    CREATE TEMPORARY TABLE staged_anew AS
+    SELECT l.line_no, l.status, {line_class} AS line_class
+    FROM staged_line l
+    LEFT JOIN attempt a ON a.invoice_number = l.invoice_number
+    LEFT JOIN batch b ON b.batch_id = a.batch_id
+    LEFT JOIN staged_again g ON g.line_no = l.line_no
+"""
+
+_CHANGED: Final = """
+    SELECT CASE WHEN r.status <> n.status THEN r.status || ' to ' || n.status
+                ELSE r.line_class || ' to ' || n.line_class END AS words,
+           min(CASE WHEN r.status <> 'unknown' AND r.status <> n.status
+                     AND r.line_class IN ('answer', 'amount_differs') THEN r.response_code END) AS decided,
+           count(*) AS lines
+    FROM report_line r JOIN staged_anew n ON n.line_no = r.line_no
+    WHERE r.report_id = :report_id AND (r.status <> n.status OR r.line_class <> n.line_class)
+    GROUP BY 1
+"""
+
+_READ_AGAIN: Final = """
+    UPDATE report_line SET
+        status = (SELECT n.status FROM staged_anew n WHERE n.line_no = report_line.line_no),
+        line_class = (SELECT n.line_class FROM staged_anew n WHERE n.line_no = report_line.line_no)
+    WHERE report_id = :report_id AND line_no IN (
+        SELECT n.line_no FROM staged_anew n JOIN report_line r ON r.report_id = :report_id AND r.line_no = n.line_no
+        WHERE r.status <> n.status OR r.line_class <> n.line_class)
+"""
 
 _CLASSES: Final = (
     "SELECT line_class, count(*) AS lines FROM report_line WHERE report_id = :report_id GROUP BY line_class"
@@ -118,6 +149,35 @@ def match(connection: Connection, *, report_id: int, profile: str, codes: Specia
     connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
     judge_attempts(connection, profile, at)
     return Matched({row.line_class: int(row.lines) for row in connection.execute(text(_CLASSES), key)})
+
+
+def match_again(
+    connection: Connection, *, report_id: int, profile: str, codes: SpecialCodes, at: datetime
+) -> dict[str, int]:
+    """Match the staged lines of a report that was taken in before; how many lines changed, by what they changed to.
+
+    Raises:
+        NotAllowed: A line that decided an attempt would decide it otherwise.
+    """
+    key = {"report_id": report_id}
+    connection.execute(text(dedent(_AGAIN)))
+    connection.execute(classified(_ANEW, codes), {**key, "profile": profile})
+    rows = connection.execute(text(dedent(_CHANGED)), key).all()
+    otherwise = sorted({row.decided for row in rows if row.decided is not None})
+    if otherwise:
+        raise NotAllowed(
+            f"Lines with code {', '.join(otherwise)} decided attempts, and would decide them otherwise now. What was "
+            "witnessed is never taken back: nothing was changed. Settle those attempts with evidence."
+        )
+    connection.execute(text(dedent(_READ_AGAIN)), key)
+    give_outcomes(connection, report_id, at)
+    for table in ("staged_anew", "staged_again"):
+        connection.execute(text(f"DROP TABLE {table}"))
+    judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
+    resolve_read_again(connection, profile, report_id, at)
+    connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
+    judge_attempts(connection, profile, at)
+    return {row.words: int(row.lines) for row in rows}
 
 
 def classified(statement: str, codes: SpecialCodes) -> TextClause:

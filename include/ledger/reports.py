@@ -37,6 +37,7 @@ class Report:
     content_digest: str
     size: int
     artefact: str
+    layout_digest: str | None
     state: ReportState
     line_count: int | None
     total_amount: int | None
@@ -125,6 +126,13 @@ def find_report(connection: Connection, report_id: int, *, for_update: bool = Fa
 def reports_in(connection: Connection, profile: str, *states: ReportState) -> list[Report]:
     """A profile's reports in some states, oldest first."""
     where = (report_file.c.profile == profile, report_file.c.state.in_(states))
+    statement = select(report_file).where(*where).order_by(report_file.c.report_id)
+    return [_report(row) for row in connection.execute(statement).mappings()]
+
+
+def reports_named(connection: Connection, profile: str, file_name: str) -> list[Report]:
+    """A profile's reports that were first seen under a name, oldest first."""
+    where = (report_file.c.profile == profile, report_file.c.file_name == file_name)
     statement = select(report_file).where(*where).order_by(report_file.c.report_id)
     return [_report(row) for row in connection.execute(statement).mappings()]
 

@@ -155,6 +155,14 @@ class Brakes(StrictModel):
     four_eyes: bool = Field(default=False, description="Whoever started a run by hand may not approve it")
 
 
+class Decisions(StrictModel):
+    """What people decide about money."""
+
+    four_eyes: bool = Field(
+        default=False, description="Settling an attempt and closing a charge take a second person, who confirms it"
+    )
+
+
 class Token(StrictModel):
     """The shape of a token: opaque text (DOKU shows 32 hex characters and `TOK_..::..` forms)."""
 
@@ -338,6 +346,7 @@ class Profile(StrictModel):
     token: Token = Field(default_factory=Token)
     quarantine: Quarantine = Field(default_factory=Quarantine)
     brakes: Brakes = Field(default_factory=Brakes)
+    decisions: Decisions = Field(default_factory=Decisions)
     retry: Retry = Field(default_factory=Retry)
     calendar: CalendarSettings = Field(default_factory=CalendarSettings)
     watch: Watch = Field(default_factory=Watch)

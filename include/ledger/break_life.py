@@ -1,0 +1,117 @@
+"""The life of a break: open, explained, resolved; and what it does to the books meanwhile."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from textwrap import dedent
+from typing import Final
+
+from sqlalchemy import Connection, TextClause, bindparam, select, text, update
+
+from include.domain.states import BreakKind, BreakState
+from include.ledger.events import Note, add_decision
+from include.ledger.tables import recon_break
+
+
+@dataclass(frozen=True)
+class Break:
+    """A break; amount in smallest units: the difference, or what is at stake."""
+
+    break_id: int
+    kind: BreakKind
+    subject: str
+    invoice_number: str | None
+    amount: int
+    details: str
+    state: BreakState
+    opened_at: datetime
+    explained_by: str | None
+    explanation: str | None
+    closed_by: str | None
+    closed_reason: str | None
+
+
+_DIFFERENCE: Final = """
+    SELECT count(*) AS breaks,
+           coalesce(sum(CASE k.state WHEN 'resolved' THEN coalesce(k.booked, 0) ELSE k.amount END), 0) AS amount
+    FROM recon_break k JOIN attempt a ON a.invoice_number = k.invoice_number
+    JOIN outcome p ON p.invoice_number = k.invoice_number AND p.status = 'paid'
+    WHERE k.kind = 'amount_differs' AND a.batch_id IN :batches AND (k.state <> 'resolved' OR k.booked IS NOT NULL)
+"""
+
+_STATES: Final = """
+    SELECT k.state, count(*) AS breaks FROM recon_break k JOIN attempt a ON a.invoice_number = k.invoice_number
+    WHERE a.batch_id IN :batches GROUP BY k.state
+"""
+
+_STILL_UNKNOWN: Final = """
+    SELECT count(*) FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE a.profile = :profile AND l.response_code = :code AND l.status = 'unknown'
+      AND l.line_class IN ('answer', 'amount_differs')
+      AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = l.invoice_number AND o.status <> 'unknown')
+"""
+
+
+def breaks_in(connection: Connection, profile: str, states: Iterable[BreakState]) -> list[Break]:
+    """A profile's breaks in some states, oldest first."""
+    where = (recon_break.c.profile == profile, recon_break.c.state.in_(list(states)))
+    return _breaks(connection, *where)
+
+
+def find_break(connection: Connection, profile: str, break_id: int) -> Break | None:
+    """A profile's break of that number."""
+    found = _breaks(connection, recon_break.c.profile == profile, recon_break.c.break_id == break_id)
+    return found[0] if found else None
+
+
+def explain_break(connection: Connection, profile: str, found: Break, note: Note, why: str) -> None:
+    """A person knows the cause; the break waits for what mends it."""
+    values = {"state": BreakState.EXPLAINED, "explained_by": note.actor, "explained_at": note.at, "explanation": why}
+    connection.execute(update(recon_break).where(recon_break.c.break_id == found.break_id).values(**values))
+    add_decision(connection, profile, "break", f"{found.kind} {found.subject}", note)
+
+
+def resolve_break(
+    connection: Connection, profile: str, found: Break, note: Note, why: str, booked: int | None = None
+) -> None:
+    """A person is done with it.
+
+    Args:
+        booked: Of a difference of amounts: what of it stays in the books.
+    """
+    values = {
+        "state": BreakState.RESOLVED, "closed_by": note.actor, "closed_at": note.at, "closed_reason": why,
+        "booked": booked,
+    }  # fmt: skip
+    connection.execute(update(recon_break).where(recon_break.c.break_id == found.break_id).values(**values))
+    add_decision(connection, profile, "break", f"{found.kind} {found.subject}", note)
+
+
+def difference_of(connection: Connection, batch_ids: list[int]) -> tuple[int, int]:
+    """Breaks over amounts of paid attempts of these batches that count in the books, and their sum (smallest units)."""
+    row = connection.execute(_of_batches(_DIFFERENCE), {"batches": batch_ids}).one()
+    return int(row.breaks), int(row.amount)
+
+
+def break_states_of(connection: Connection, batch_ids: list[int]) -> dict[str, int]:
+    """How many breaks about attempts of these batches there are, by state."""
+    rows = connection.execute(_of_batches(_STATES), {"batches": batch_ids})
+    return {row.state: int(row.breaks) for row in rows}
+
+
+def still_unknown(connection: Connection, profile: str, code: str) -> int:
+    """How many attempts are unknown for nothing but a code."""
+    return int(connection.scalar(text(dedent(_STILL_UNKNOWN)), {"profile": profile, "code": code}) or 0)
+
+
+def _of_batches(statement: str) -> TextClause:
+    return text(dedent(statement)).bindparams(bindparam("batches", expanding=True))
+
+
+def _breaks(connection: Connection, *conditions: object) -> list[Break]:
+    names = Break.__dataclass_fields__
+    statement = select(*(recon_break.c[name] for name in names)).where(*conditions)  # type: ignore[arg-type]
+    return [
+        Break(**{**row, "kind": BreakKind(row["kind"]), "state": BreakState(row["state"])})
+        for row in connection.execute(statement.order_by(recon_break.c.break_id)).mappings()
+    ]
