@@ -40,6 +40,7 @@ class Stage(StrEnum):
     TAKEN_IN = "taken_in"
     WRITTEN_BACK = "written_back"
     SERVER = "server"
+    SET_UP = "set_up"
 
 
 class Kind(StrEnum):
@@ -57,6 +58,7 @@ class Kind(StrEnum):
     NOT_WRITTEN_BACK = "not_written_back"
     SERVER_SILENT = "server_silent"
     MONEY_AT_RISK = "money_at_risk"
+    SET_UP_BROKEN = "set_up_broken"
     BREAKS_OLD = "breaks_old"
     QUARANTINE_OLD = "quarantine_old"
     KEY_ENDS = "key_ends"

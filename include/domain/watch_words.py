@@ -209,6 +209,18 @@ def money_at_risk(break_id: int, what: str, details: str, opened_at: datetime) -
     )  # fmt: skip
 
 
+def set_up_broken(place: Place, subject: str, count: int, codes: str, expected_by: datetime) -> Matter:
+    """DOKU declined for a reason that lies in the merchant's own set-up."""
+    return Matter(
+        Kind.SET_UP_BROKEN, subject, expected_by,
+        f"{count} charges of {place.profile} were declined because of the merchant's set-up at DOKU (response codes "
+        f"{codes}). They are held: no further attempt helps until it is mended.",
+        "Ask DOKU's Account Manager what these codes mean for this account (limits, card types, agreement) and have it "
+        "mended. Then say so, as the runbook describes; only then are the charges tried again.",
+        f"{PAGE}#set-up-broken",
+    )  # fmt: skip
+
+
 def breaks_old(what: str, count: int, oldest: datetime, late_since: datetime, place: Place) -> Matter:
     """Breaks of a kind that nobody has settled."""
     return Matter(
@@ -253,10 +265,10 @@ def host_key_ends(last_day: date, late_since: datetime) -> Matter:
     )  # fmt: skip
 
 
-def rules_end(words: str, late_since: datetime) -> Matter:
-    """Rules of re-attempts, or days of the calendar, end soon; `words` says which."""
+def rules_end(subject: str, words: str, late_since: datetime) -> Matter:
+    """Rules of re-attempts are to be looked at again, or cannot be used; `words` says which."""
     return Matter(
-        Kind.RULES_END, words[:200], late_since, words,
+        Kind.RULES_END, subject, late_since, words,
         "Read the networks' and DOKU's current rules, enter them with their source, and give them a new last day.",
         f"{PAGE}#rules-end",
     )  # fmt: skip

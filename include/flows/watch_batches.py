@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from include.domain import watch_words as words
-from include.domain.calendar import cutoff_of
 from include.domain.money import for_people
 from include.domain.states import BatchState
 from include.domain.watch import BatchTimes, Matter, Patience, Stage, batch_expectations
@@ -16,6 +15,7 @@ from include.flows.context import FlowContext
 from include.flows.watch_server import Seen
 from include.ledger.approvals import answer_to, judged, load_of_run
 from include.ledger.expectations import Expected, expect, expect_again, meet, unmet
+from include.ledger.plans import waiting_for_setup
 from include.ledger.watched import (
     Named,
     OpenBatch,
@@ -27,17 +27,19 @@ from include.ledger.watched import (
     untold_withdrawals,
 )
 
+_SET_UP = "merchant's set-up"
 _LEFT = (BatchState.RENAMING, BatchState.UNKNOWN, BatchState.DELIVERED)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far everything of a profile has come, by name."""
+    """How far all of a profile has come, by name; `set_up`: codes of declines that the set-up is to blame for."""
 
     batches: dict[str, OpenBatch]
     fetched: dict[str, Named]
     untold: dict[str, Named]
     unclaimed: dict[str, tuple[int, datetime]]
+    set_up: tuple[str, ...]
 
 
 def late_stages(context: FlowContext, connection: Connection, place: Place, seen: Seen) -> list[Matter]:
@@ -60,6 +62,7 @@ def _progress(connection: Connection, context: FlowContext) -> Progress:
             one.name: one for one in (*untold_reports(connection, profile), *untold_withdrawals(connection, profile))
         },
         unclaimed={f"run {run_id}": (run_id, began) for run_id, began in unclaimed_runs(connection, profile)},
+        set_up=tuple(str(row.response_code) for row in waiting_for_setup(connection, profile)),
     )
 
 
@@ -70,7 +73,7 @@ def _expect(context: FlowContext, connection: Connection, progress: Progress, se
     for one in progress.batches.values():
         times = BatchTimes(
             created_at=one.created_at,
-            cutoff=cutoff_of(one.execute_date, profile.batch.cutoff, profile.zone),
+            cutoff=context.calendar.cutoff_of(one.execute_date),
             delivered_at=one.delivered_at,
             unsure_since=one.state_since if one.state in (BatchState.RENAMING, BatchState.UNKNOWN) else None,
         )
@@ -85,6 +88,8 @@ def _expect(context: FlowContext, connection: Connection, progress: Progress, se
     _expect_again(connection, profile.name, Stage.TAKEN_IN, lying, settings.taken_in_minutes, now)
     silent = {profile.connections.sftp: Named(profile.connections.sftp, now)} if seen.problem is not None else {}
     _expect_again(connection, profile.name, Stage.SERVER, silent, settings.server_minutes, now)
+    if progress.set_up:
+        expect_again(connection, profile.name, Stage.SET_UP, _SET_UP, now, now)
 
 
 def _expect_again(
@@ -130,6 +135,8 @@ def _is_met(one: Expected, progress: Progress, seen: Seen) -> bool:
         return one.subject not in progress.untold
     if one.stage is Stage.CLAIMED:
         return one.subject not in progress.unclaimed
+    if one.stage is Stage.SET_UP:
+        return not progress.set_up
     batch = progress.batches.get(one.subject)
     return batch is None or _BATCH_MET[one.stage](batch, seen)
 
@@ -156,6 +163,8 @@ def _matter(
         return words.not_taken_in(place, name, since, by, fetched=fetched is not None)
     if late.stage is Stage.WRITTEN_BACK:
         return words.not_written_back(place, name, progress.untold[name].since, by)
+    if late.stage is Stage.SET_UP:
+        return words.set_up_broken(place, name, len(progress.set_up), ", ".join(sorted(set(progress.set_up))), by)
     if late.stage is Stage.CLAIMED:
         run_id, began = progress.unclaimed[name]
         return words.not_claimed(place, run_id, began, by)
@@ -192,9 +201,8 @@ def _not_sent(
     context: FlowContext, connection: Connection, place: Place, batch: OpenBatch, seen: Seen, by: datetime
 ) -> Matter | None:
     """While the server does not answer that is told in its place, until the cut-off is near."""
-    profile = context.profile
-    cutoff = cutoff_of(batch.execute_date, profile.batch.cutoff, profile.zone)
-    near = cutoff - timedelta(minutes=profile.watch.before_cutoff_minutes)
+    cutoff = context.calendar.cutoff_of(batch.execute_date)
+    near = cutoff - timedelta(minutes=context.profile.watch.before_cutoff_minutes)
     if seen.problem is not None and context.clock() < near:
         return None
     what = f"{batch.count:,} charges, {for_people(batch.total, batch.currency)}"

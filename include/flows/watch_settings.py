@@ -1,11 +1,19 @@
-"""What ends on a day that is known beforehand: DOKU's public keys, its host key."""
+"""What ends on a day that is known beforehand: DOKU's public keys, its host key, the rules of re-attempts."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from typing import Final
 
 from include.domain import watch_words as words
+from include.domain.errors import ConfigError
 from include.domain.watch import Matter
 from include.flows.context import FlowContext
+from include.schemas.profile import rules_path
+from include.schemas.retry_rules import FILE, rules_warnings
+
+_DAY: Final = re.compile(r"\bby (\d{4}-\d{2}-\d{2})")
+_WARNED_BEFORE: Final = timedelta(days=30)
 
 
 def ending_soon(context: FlowContext) -> Iterator[Matter]:
@@ -20,6 +28,21 @@ def ending_soon(context: FlowContext) -> Iterator[Matter]:
     until = profile.watch.host_key_until
     if until is not None and (since := _since(context, until, ahead)) is not None:
         yield words.host_key_ends(until, since)
+    yield from _rules(context)
+
+
+def _rules(context: FlowContext) -> Iterator[Matter]:
+    """Each day by which some of the rules are to be looked at again: caps count with retry switched off too."""
+    try:
+        warnings = rules_warnings(context.today, rules_path(context.profile.file.parent))
+    except ConfigError as caught:
+        yield words.rules_end(FILE, caught.message, context.clock())
+        return
+    for warning in warnings:
+        due = _DAY.search(warning)
+        day = date.fromisoformat(due[1]) if due else context.today
+        since = datetime.combine(day, time(), context.profile.zone) - _WARNED_BEFORE
+        yield words.rules_end(f"{FILE}, {day}", warning, min(since, context.clock()))
 
 
 def _since(context: FlowContext, last_day: date, ahead: float) -> datetime | None:

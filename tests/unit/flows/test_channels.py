@@ -1,6 +1,7 @@
 """Notices through real servers on this machine: what arrives, and what is said when it does not."""
 
 import base64
+
 import pytest
 
 from include.domain.connection import ConnectionSettings
