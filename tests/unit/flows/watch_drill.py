@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from include.domain.errors import DokuError
+from include.domain.alert_text import Notice
+from include.domain.errors import AlertNotSent, DokuError
 from include.domain.watch import Watcher
 from include.flows.watch import Looked, watch
 from include.flows.watch_profiles import sender
@@ -99,3 +100,37 @@ def server_down(merchant: Merchant) -> Iterator[None]:
     fault = merchant.server.plan("connect", before=lost("the greeting"), times=10**6)
     yield
     merchant.server.faults.remove(fault)
+
+
+class Told(list[tuple[str, str, str, str]]):
+    """Notices that were sent, as (channel, state, kind, subject); `refuse` names channels that take nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notices: list[Notice] = []
+        self.refuse: set[str] = set()
+
+    def __call__(self, channel: str, notice: Notice) -> None:
+        if channel in self.refuse:
+            raise AlertNotSent(f"An alert could not be sent through connection {channel}.")
+        self.notices.append(notice)
+        self.append((channel, notice.state, notice.kind, notice.subject))
+
+
+def look(merchant: Merchant, told: Told, watcher: Watcher = Watcher.AIRFLOW) -> Looked:
+    """One look of a watchdog."""
+    return watch(merchant.context, watcher, told)
+
+
+def kinds(looked: Looked) -> list[tuple[str, str]]:
+    """Kind and subject of the alerts that are open."""
+    return [(one.kind, one.subject) for one in looked.alerts]
+
+
+def open_break(merchant: Merchant, kind: str, subject: str = "s") -> None:
+    """A break that was opened at 07:00 of the business date."""
+    with merchant.ledger.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO recon_break (profile, kind, subject, amount, details, state, opened_at) VALUES "
+            f"('insurance', '{kind}', '{subject}', 1, 'both sides', 'open', '2026-11-20 00:00:00.000000')"
+        )
