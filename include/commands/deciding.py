@@ -3,33 +3,16 @@
 import argparse
 
 from include.commands.parts import Commands, LookUp, context_of, decision, of_profile
+from include.domain.operations import OPERATIONS, Field, Operation
 
 
 def add(commands: Commands) -> None:
     """Add the commands that decide."""
-    hold = decision(commands, "hold", "hold a charge, a customer, a batch or the whole profile, from now on", _decide)
-    lift = decision(commands, "lift", "end a hold", _decide)
-    for parser in (hold, lift):
-        parser.add_argument("scope", choices=("charge", "customer", "batch", "profile"))
-        parser.add_argument("subject", help="charge id, customer id, batch file name or profile name")
-    release = decision(commands, "release", "release a charge from quarantine; the next run checks it again", _decide)
-    cancel = decision(commands, "cancel", "close a charge: no attempt is made any more", _decide)
-    for parser in (release, cancel):
-        parser.add_argument("charge_id")
-    for name, words in (
-        ("withdraw", "withdraw a batch that has not left"),
-        ("arrived", "DOKU has a file whose delivery is unknown: it is delivered"),
-        ("never-arrived", "DOKU never got a file whose delivery is unknown: its attempts are withdrawn"),
-        ("reopen", "read a refused report again, once a wrong key, layout or limit of ours is mended"),
-    ):
-        decision(commands, name, words, _decide).add_argument("file_name", help="the file's own name")
-    for name, words in (
-        ("approve", "let a run go on that a brake stopped"),
-        ("refuse", "refuse it: its batches are withdrawn"),
-    ):
-        parser = decision(commands, name, words, _answer)
-        parser.add_argument("--run-id", type=int, required=True)
-        parser.set_defaults(approve=name == "approve")
+    for operation in OPERATIONS.values():
+        parser = decision(commands, operation.command, operation.words, _decide)
+        parser.set_defaults(operation=operation)
+        for field in operation.fields:
+            _add_field(parser, field)
     recover = of_profile(
         commands, "recover", "rebuild attempts that the billing database knows and the ledger does not", _recover
     )
@@ -38,24 +21,31 @@ def add(commands: Commands) -> None:
     recover.add_argument("--apply", action="store_true", help="do it; without it only say what would be rebuilt")
 
 
+def _add_field(parser: argparse.ArgumentParser, field: Field) -> None:
+    kind = int if field.kind == "integer" else str
+    choices = field.choices or None
+    if field.flag:
+        parser.add_argument(
+            field.flag, dest=field.name, type=kind, choices=choices, required=not field.optional, help=field.words
+        )
+    else:
+        parser.add_argument(field.name, type=kind, choices=choices, help=field.words)
+
+
 def _decide(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.flows import decisions
+    from include.flows.operate import carry_out, rehearse
 
-    names = ("scope", "subject", "charge_id", "file_name")
-    about = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    operation: Operation = options.operation
+    about = {field.name: getattr(options, field.name) for field in operation.fields}
     with context_of(options, look_up) as context:
-        print(getattr(decisions, options.decision)(context, **about, by=options.by, why=options.why))
-    return 0
-
-
-def _answer(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.flows.approve import answer_run, in_words
-
-    with context_of(options, look_up) as context:
-        found = answer_run(context, options.run_id, by=options.by, approve=options.approve, words=options.why)
-        words = in_words(context, found)
-    said = f"{found.answer.answer} by {found.answer.answered_by}" if found.answer else "no answer"
-    print(f"Run {options.run_id}: {said}; {words}")
+        if options.apply:
+            print(carry_out(context, operation.name, about, by=options.by, why=options.why))
+            return 0
+        effect = rehearse(context, operation.name, about, by=options.by, why=options.why)
+    print(effect.says)
+    for change in effect.changes:
+        print(f"  {change}")
+    print("Nothing of this was done; run again with --apply to do it.")
     return 0
 
 

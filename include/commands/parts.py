@@ -30,7 +30,7 @@ def decision(commands: Commands, name: str, words: str, command: Command) -> arg
     parser = of_profile(commands, name, words, command)
     parser.add_argument("--by", required=True, help="your name; it is kept with the decision")
     parser.add_argument("--why", required=True, help="the reason in words; kept too")
-    parser.set_defaults(decision=name.replace("-", "_"))
+    parser.add_argument("--apply", action="store_true", help="do it; without it only say what it would do")
     return parser
 
 

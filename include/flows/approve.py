@@ -91,9 +91,8 @@ def refuse_unless_approved(context: FlowContext, run_id: int) -> None:
         return
     raise ApprovalMissing(
         f"A brake stopped this run before delivery ({in_words(context, found)}). Nothing was sent. "
-        "Look at the figures, then "
-        f"`python -m include.cli approve --profile {context.profile.name} --run-id {run_id} --by NAME --why WORDS` "
-        "and clear the delivery; or clear `approve`, with what follows it, and answer in Airflow (Browse > Required "
+        f"Look at the figures, then `python -m include.cli approve --profile {context.profile.name} --run-id {run_id} "
+        "--by NAME --why WORDS --apply` and clear the delivery; or clear `approve`, with what follows it, and answer in Airflow (Browse > Required "
         "Actions)."
     )
 
@@ -128,6 +127,22 @@ def answer_run(
     if found.answer is not None and found.answer.answer == "refused":
         withdraw_run(context, run_id, f"{found.answer.answered_by} refused it: {found.answer.words}")
     return found
+
+
+def approve(context: FlowContext, *, run_id: int, by: str, why: str) -> str:
+    """Let a run go on that a brake stopped; raises as `answer_run`."""
+    return _answered(context, run_id, by, why, approve=True)
+
+
+def refuse(context: FlowContext, *, run_id: int, by: str, why: str) -> str:
+    """Refuse a run that a brake stopped: its batches are withdrawn; raises as `answer_run`."""
+    return _answered(context, run_id, by, why, approve=False)
+
+
+def _answered(context: FlowContext, run_id: int, by: str, why: str, *, approve: bool) -> str:
+    found = answer_run(context, run_id, by=by, approve=approve, words=why)
+    said = f"{found.answer.answer} by {found.answer.answered_by}" if found.answer else "no answer"
+    return f"Run {run_id}: {said}; {in_words(context, found)}"
 
 
 def withdraw_run(context: FlowContext, run_id: int, why: str) -> list[str]:

@@ -14,7 +14,7 @@ from include.ledger.holds import holds_on_batch
 from include.ledger.store import lock
 
 
-def refused_by_doku(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
+def file_refused(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
     """DOKU refused a file that was delivered, or lost it, and says so: its attempts are withdrawn (promise 4).
 
     A file that DOKU refused is never sent again under its name: its charges go into a new batch.
@@ -103,7 +103,7 @@ def _not_again(batch: Batch) -> str:
         return f"{batch.file_name} is withdrawn: its charges are in the next run's batch, or will be."
     if batch.state is BatchState.RECONCILED:
         return f"{batch.file_name} is reconciled: DOKU answered all of it."
-    word = "refused" if batch.state is BatchState.DELIVERED else "never-arrived"
+    word = "file-refused" if batch.state is BatchState.DELIVERED else "never-arrived"
     return (
         f"{batch.file_name} is {batch.state}: it may be at DOKU, and what may be at DOKU is never sent again. Ask "
         f"DOKU. If they do not have it, record their answer (`{word}`): its charges then go into a new batch, with a "

@@ -42,7 +42,7 @@ def person(make_merchant, monkeypatch, capsys):
         return code, printed.out, printed.err
 
     merchant.types = types
-    merchant.decides = lambda command, *words: types(command, *words, "--by", "ani", "--why", "a test")
+    merchant.decides = lambda command, *words: types(command, *words, "--by", "ani", "--why", "a test", "--apply")
     return merchant
 
 
@@ -163,7 +163,8 @@ def test_approve_and_refuse(person, answer):
 def test_an_answer_of_nobody_or_to_nothing(person):
     person.list_charges(*(charge(f"C{n}") for n in range(4)))
     run, _ = person.seal()
-    code, _, complaint = person.types("approve", "--run-id", str(run.run_id), "--by", "anonymous", "--why", "x")
+    nobody = ("--by", "anonymous", "--why", "x", "--apply")
+    code, _, complaint = person.types("approve", "--run-id", str(run.run_id), *nobody)
     assert (code, "needs a name" in complaint) == (1, True)
     code, _, complaint = person.decides("approve", "--run-id", "99")
     assert (code, "knows no run 99" in complaint) == (1, True)
