@@ -38,12 +38,14 @@ _HISTORY: Final = """
     CREATE TEMPORARY TABLE staged_history AS
     SELECT s.row_no, a.invoice_number, a.attempt_no,
            CASE WHEN s.fingerprint <> a.token_fingerprint THEN 1 ELSE 0 END AS other_token,
-           CASE WHEN a.amount = s.amount AND a.due_date = s.due_date AND a.customer_id = s.customer_id
-                     AND a.currency = s.currency THEN 1 ELSE 0 END AS same,
+           CASE WHEN a.amount = s.amount AND a.currency = s.currency
+                     AND (a.rule = 'recovered' OR (a.due_date = s.due_date AND a.customer_id = s.customer_id))
+                THEN 1 ELSE 0 END AS same,
            coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = a.invoice_number), 0) AS strength
     FROM staged_charge s JOIN attempt a ON a.billing_source = :billing_source AND a.charge_id = s.charge_id
 """
 # Every attempt of every listed charge, with its strongest outcome (0: none yet); see include.domain.states.STRENGTH.
+# Of a recovered attempt nobody knows the due date and the customer any more.
 
 _LAST: Final = """
     CREATE TEMPORARY TABLE staged_last AS

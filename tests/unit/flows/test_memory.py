@@ -11,6 +11,9 @@ from include.flows.verify import findings
 from tests.flows_harness import charge
 
 
+_TWO = {"C1": 100_000, "C2": 250_000}
+
+
 @pytest.fixture
 def two_ledgers(merchant, make_merchant, ledger_file, tmp_path):
     """A merchant who has sent two charges, and `merchant.lose()`: from then on the ledger is a new, empty one."""
@@ -89,6 +92,21 @@ def test_reports_settle_what_was_recovered(two_ledgers):
     )
     two_ledgers.reconcile()
     assert {key[0]: one["status"] for key, one in two_ledgers.told().items()} == {"C1": "paid", "C2": "declined"}
+
+
+def test_what_was_recovered_and_paid_is_settled_while_it_is_still_listed(two_ledgers):
+    two_ledgers.lose()
+    recover(two_ledgers.context, by="ani", adopt=True, apply=True)
+    told = two_ledgers.told()
+    two_ledgers.report(*((told[one, 1]["invoice_number"], amount, "0000") for one, amount in _TWO.items()))
+    two_ledgers.reconcile()
+    two_ledgers.change_charges("amount = 99 WHERE charge_id = 'C2'")
+    run, batch_ids = two_ledgers.submit()
+    assert batch_ids == []
+    fates = two_ledgers.sql("SELECT charge_id, fate FROM run_charge WHERE run_id = :r", r=run.run_id)
+    assert [(row["charge_id"], row["fate"]) for row in fates] == [("C1", "settled")]
+    (other,) = two_ledgers.sql("SELECT charge_id, reasons FROM quarantined_charge WHERE run_id = :r", r=run.run_id)
+    assert other == {"charge_id": "C2", "reasons": "row:changed_after_settled"}
 
 
 def test_a_recovered_batch_that_the_server_does_not_show_is_unknown(two_ledgers):
