@@ -15,9 +15,11 @@ is green.
 2. `fetch` keeps the files, once by their content. Nothing is deleted at DOKU's server unless the profile says so.
 3. `ingest` opens, reads and matches each report in one transaction: every line ends in exactly one class.
 4. `reconcile` concludes the batches whose every attempt is answered.
-5. `write_back` tells the merchant.
-6. `close_books` proves `sent = paid + declined + withdrawn + unknown + awaiting` for each batch, and fails if a report was refused.
-7. `summarise` keeps a page and a CSV file for people of each business date that changed: *DOKU collections* in the menu shows
+5. `plan_next_attempts` decides what becomes of each charge that was declined: tried again on a planned day, held until something
+   changes, or closed; by `retry_rules.toml`, `[retry]` of the profile and the calendar.
+6. `write_back` tells the merchant, with the day of the next attempt.
+7. `close_books` proves `sent = paid + declined + withdrawn + unknown + awaiting` for each batch, and fails if a report was refused.
+8. `summarise` keeps a page and a CSV file for people of each business date that changed: *DOKU collections* in the menu shows
    them.
 
 **When something fails**, the task says in one sentence what is wrong and what to do. Every task may be cleared at any time. A
@@ -31,6 +33,7 @@ from plugins.dag_parts import DEFAULT_ARGS, delivered, profiles, tags
 from plugins.operators.close_books import CloseBooksOperator
 from plugins.operators.fetch_reports import FetchReportsOperator
 from plugins.operators.ingest_reports import IngestReportsOperator
+from plugins.operators.plan_next_attempts import PlanNextAttemptsOperator
 from plugins.operators.reconcile import ReconcileOperator
 from plugins.operators.summarise import SummariseOperator
 from plugins.operators.write_back import WriteBackOperator
@@ -57,10 +60,11 @@ def reconcile_dag(profile: Profile) -> DAG:
         fetch = FetchReportsOperator(task_id="fetch", profile=profile.name, file_names=wait.output)  # type: ignore[arg-type]
         ingest = IngestReportsOperator(task_id="ingest", profile=profile.name)
         reconcile = ReconcileOperator(task_id="reconcile", profile=profile.name)
+        plan_next = PlanNextAttemptsOperator(task_id="plan_next_attempts", profile=profile.name)
         write_back = WriteBackOperator(task_id="write_back", profile=profile.name)
         close = CloseBooksOperator(task_id="close_books", profile=profile.name, ingested=ingest.output)  # type: ignore[arg-type]
         summarise = SummariseOperator(task_id="summarise", profile=profile.name)
-        wait >> fetch >> ingest >> reconcile >> write_back >> [close, summarise]
+        wait >> fetch >> ingest >> reconcile >> plan_next >> write_back >> [close, summarise]
     return dag
 
 

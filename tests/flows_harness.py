@@ -28,6 +28,7 @@ from include.flows.context import FlowContext
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
 from include.flows.ingest import Ingested, ingest_fetched
+from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
 from include.flows.submit import extract_and_claim
@@ -67,10 +68,15 @@ _numbers = itertools.count(1)
 Effect = Callable[[], None] | BaseException
 
 
+def token_of(charge_id: str) -> str:
+    """The token of a charge's customer: each has one of its own, and `TOKEN` is in all of them."""
+    return f"{TOKEN}{hashlib.sha256(str(charge_id).encode()).hexdigest()[:8]}"
+
+
 def charge(charge_id: str, amount: int | str = 150_000, **changes: Any) -> dict[str, Any]:
     """A good row of `doku_due_charges`."""
     row = {
-        "charge_id": charge_id, "customer_id": f"K-{charge_id}", "billing_number": None, "token": TOKEN,
+        "charge_id": charge_id, "customer_id": f"K-{charge_id}", "billing_number": None, "token": token_of(charge_id),
         "amount": amount, "currency": "IDR", "due_date": BUSINESS_DATE.isoformat(), "channel": "CREDIT_CARD",
         "description": "Premi", "attempt_no": None,
     }  # fmt: skip
@@ -366,6 +372,7 @@ class Merchant:
         self.fetch()
         ingested = ingest_fetched(self.context)
         conclude_batches(self.context, run.run_id)
+        plan_next_attempts(self.context, run.run_id)
         write_back(self.context)
         close_reconcile_run(self.context, run)
         return ingested

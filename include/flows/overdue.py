@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 
-from include.domain.calendar import cutoff_of
 from include.domain.errors import LedgerForgot, RemoteError
 from include.domain.states import BEFORE_LEAVING, BatchState
 from include.flows.context import FlowContext
@@ -23,9 +22,7 @@ def withdraw_overdue(context: FlowContext, run_id: int) -> list[str]:
     profile = context.profile
     with context.ledger.read() as connection:
         waiting = batches_in(connection, profile.name, BEFORE_LEAVING)
-    late = [
-        one for one in waiting if context.clock() >= cutoff_of(one.execute_date, profile.batch.cutoff, profile.zone)
-    ]
+    late = [one for one in waiting if context.clock() >= context.calendar.cutoff_of(one.execute_date)]
     return [one.file_name for one in late if _withdraw(context, one, run_id)]
 
 

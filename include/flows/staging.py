@@ -48,10 +48,11 @@ def stage_due_charges(
 def _staged(checked: pd.DataFrame, context: FlowContext) -> pd.DataFrame:
     """The checked frame, the stem of each charge's invoice numbers and the fingerprint of its token (null without)."""
     source, key = context.profile.billing_source, context.ledger.fingerprint_key
+    ids, tokens = _values(checked["charge_id"]), _values(checked["token"])
     made = {
-        "stem": [charge_stem(source, one) if isinstance(one, str) else None for one in _values(checked["charge_id"])],
-        "fingerprint": [token_fingerprint(key, one) if isinstance(one, str) else None for one in _values(checked["token"])],
-    }  # fmt: skip
+        "stem": [charge_stem(source, one) if isinstance(one, str) else None for one in ids],
+        "fingerprint": [token_fingerprint(key, one) if isinstance(one, str) else None for one in tokens],
+    }
     text = checked["charge_id"].dtype
     return checked.assign(**{name: pd.Series(values, index=checked.index, dtype=text) for name, values in made.items()})
 

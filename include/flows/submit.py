@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import date
 
 from include.billing.outcomes import check_outcomes_table
-from include.domain.calendar import decide_execute_date
 from include.domain.errors import NotAllowed
 from include.domain.file_names import FileNameTemplate, NameFact
 from include.domain.states import RunKind, RunState
@@ -13,6 +12,7 @@ from include.flows.context import FlowContext
 from include.flows.manifests import refuse_if_restored
 from include.flows.memory import refuse_if_forgetful
 from include.flows.overdue import withdraw_overdue
+from include.flows.plan_next import claim_terms
 from include.flows.staging import stage_due_charges
 from include.ledger.books import Line
 from include.ledger.claims import BatchPlan, Reading, batches_of_run, claim, rehearse
@@ -97,7 +97,7 @@ def _staged_day(context: FlowContext, business_date: date) -> Iterator[tuple[Wor
 def _plan(context: FlowContext, business_date: date, layout: Layout) -> BatchPlan:
     profile = context.profile
     template = FileNameTemplate(profile.batch.file_name)
-    execute_date = decide_execute_date(business_date, context.clock(), profile.batch.cutoff, profile.zone)
+    execute_date = context.calendar.execute_date(business_date, context.clock())
 
     def file_name(day: date, sequence: int) -> str:
         facts: dict[str, NameFact] = {
@@ -119,6 +119,7 @@ def _plan(context: FlowContext, business_date: date, layout: Layout) -> BatchPla
         max_total=profile.limits.max_amount_per_batch,
         release_by_person=profile.quarantine.release == "by_person",
         file_name=file_name,
+        again=claim_terms(context, execute_date),
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LedgerError
@@ -96,6 +96,12 @@ def claimed_runs(connection: Connection, profile: str) -> list[int]:
     """The submit runs of a profile that have claimed, oldest first."""
     where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.state != RunState.OPEN)
     return list(connection.scalars(select(run.c.run_id).where(*where).order_by(run.c.run_id)))
+
+
+def last_claimed_date(connection: Connection, profile: str) -> date | None:
+    """The latest business date for which a run of the profile has claimed; None for none."""
+    where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.state != RunState.OPEN, ~run.c.dry_run)
+    return connection.scalar(select(func.max(run.c.business_date)).where(*where))
 
 
 def advance_run(connection: Connection, run_id: int, **values: object) -> None:

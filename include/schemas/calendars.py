@@ -58,7 +58,8 @@ def calendar_of(profile: Profile, years: Iterable[int]) -> Calendar:
     """
     listed = sorted(set(years))
     cutoffs = {one.day: one.at for year in listed for one in _file_of(profile, year).cutoffs}
-    days = profile.calendar.execute_days(holidays_of(profile, listed))
+    kept_free = frozenset[date]() if profile.calendar.execute_on_holidays else holidays_of(profile, listed)
+    days = profile.calendar.execute_days(kept_free)
     return Calendar(profile.zone, profile.batch.cutoff, days, cutoffs)
 
 

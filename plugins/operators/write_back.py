@@ -1,4 +1,4 @@
-"""Fifth task of reconcile."""
+"""Sixth task of reconcile."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -18,6 +18,7 @@ from include.flows.context import FlowContext
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
 from include.flows.ingest import ingest_fetched
+from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
 from include.flows.submit import extract_and_claim
@@ -77,6 +78,7 @@ def reconcile(scene: Scene, clock: Clock = lambda: datetime.now(UTC), external_i
         fetch_reports(context, [seen.file_name for seen in stable])
         ingest_fetched(context)
         concluded = conclude_batches(context, run.run_id)
+        plan_next_attempts(context, run.run_id)
         write_back(context)
         close_reconcile_run(context, run)
         return list(concluded.waiting)

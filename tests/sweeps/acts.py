@@ -13,6 +13,7 @@ from include.flows.context import FlowContext
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
 from include.flows.ingest import ingest_fetched
+from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
 from include.flows.submit import extract_and_claim
@@ -144,6 +145,11 @@ def conclude(stage: Stage) -> None:
         conclude_batches(context, stage.open(context, RunKind.RECONCILE).run_id)
 
 
+def plan_next(stage: Stage) -> None:
+    with stage.context() as context:
+        plan_next_attempts(context, stage.open(context, RunKind.RECONCILE).run_id)
+
+
 def tell_outcomes(stage: Stage) -> None:
     with stage.context() as context:
         write_back(context)
@@ -164,6 +170,7 @@ def reconcile(stage: Stage) -> None:
             fetch_reports(context, [seen.file_name for seen in look_for_reports(context).stable_since(first)])
             ingest_fetched(context)
             concluded = conclude_batches(context, run.run_id)
+            plan_next_attempts(context, run.run_id)
             write_back(context)
             close_reconcile_run(context, run)
         if not concluded.waiting and number:  # twice at least: reports may come again

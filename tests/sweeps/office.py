@@ -21,6 +21,7 @@ from include.flows.context import FlowContext
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
 from include.flows.ingest import ingest_fetched
+from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
 from include.flows.submit import extract_and_claim
@@ -110,6 +111,7 @@ class Office:
             self._task("fetch", lambda: fetch_reports(self.context, stable))
             ingested = self._task("ingest", lambda: ingest_fetched(self.context))
             self._task("reconcile", lambda: conclude_batches(self.context, run.run_id))
+            self._task("plan_next_attempts", lambda: plan_next_attempts(self.context, run.run_id))
             self._task("write_back", lambda: write_back(self.context))
             self._task("close_books", lambda: close_reconcile_run(self.context, run))
         except TaskFailed:

@@ -1,0 +1,171 @@
+"""Reconcile, after the matching: what becomes of each charge whose attempt was declined, and when it is tried again."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from include.doku.codes import ResponseCode, ResponseCodes
+from include.domain.networks import network_of_card, network_of_name
+from include.domain.retry import ClaimTerms, Code, Decision, Declined, Limits, Rules, decide
+from include.domain.states import NextAction, ReportState
+from include.flows.context import FlowContext
+from include.ledger.plans import (
+    CLOSED,
+    PAID,
+    Instrument,
+    Undecided,
+    cancel_plans,
+    instruments,
+    is_planned,
+    keep_decisions,
+    lock_plans,
+    note_planned,
+    undecided_by_word,
+    undecided_of_report,
+)
+from include.ledger.reports import Report, reports_in
+from include.ledger.runs import last_claimed_date
+from include.schemas.retry_rules import rules_of
+
+
+@dataclass(frozen=True)
+class Planner:
+    """What every decision of a moment has in common.
+
+    Attributes:
+        first: The first execute date that a run to come can still claim for.
+    """
+
+    rules: Rules
+    limits: Limits
+    codes: ResponseCodes
+    first: date
+    late_window: timedelta
+
+    def decide(self, one: Undecided, known: Instrument | None) -> Decision:
+        """What becomes of one charge."""
+        if one.ended is not None:
+            rule, words = PAID if one.ended == "paid" else CLOSED
+            return Decision(NextAction.CANCELLED, rule, words)
+        tries = known.tries if known else {}
+        declined = Declined(
+            code=as_code(self.codes.look_up(one.response_code)),
+            execute_date=one.execute_date,
+            attempt_no=one.attempt_no,
+            tries_of_charge=max(one.tries_of_charge, 1),
+            tries_in_period=one.tries_of_charge if one.tries_in_period is None else one.tries_in_period,
+            on_token=known.all_tries if known else (),
+            on_token_and_amount=tries.get((one.currency, one.amount), ()),
+            network=network_of_name(one.network)
+            or network_of_card(one.masked_card)
+            or network_of_card(known.masked_card if known else None),
+            advice_code=one.advice_code,
+        )
+        last = one.due_date + self.late_window
+        return decide(declined, self.rules, self.limits, first=self.first, last=last)
+
+
+def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]:
+    """Decide on every declined attempt that has no decision yet; end the plans of charges that are paid or closed.
+
+    Safe to repeat, and by two at once: each attempt is decided on once.
+
+    Returns:
+        How many decisions of each action were made.
+
+    Raises:
+        ConfigError: The rules, the codes or the calendar cannot be used; nothing more was decided.
+    """
+    made: Counter[str] = Counter()
+    with context.ledger.read() as connection:
+        reports = reports_in(connection, context.profile.name, ReportState.INGESTED)
+    planner = planner_of(context)
+    context.step("plan next: before decisions are kept")
+    for report in reports:
+        made += plan_report(context, report, run_id, planner)
+    with context.ledger.write() as connection:
+        lock_plans(connection, context.profile.name)
+        while page := undecided_by_word(connection, context.profile.name):
+            made += _decide_page(connection, planner, page, run_id, context.clock())
+        cancel_plans(connection, context.profile.name, run_id, context.clock())
+    context.step("plan next: committed")
+    return made
+
+
+def plan_report(
+    context: FlowContext, report: Report, run_id: int | None, planner: Planner | None = None
+) -> Counter[str]:
+    """Decide on what one report declined, page by page; once."""
+    with context.ledger.read() as connection:
+        if is_planned(connection, report.report_id):
+            return Counter()
+    planner = planner or planner_of(context)
+    made: Counter[str] = Counter()
+    after = 0
+    while True:
+        with context.ledger.write() as connection:
+            lock_plans(connection, report.profile)
+            page = undecided_of_report(connection, report.report_id, report.profile, after)
+            made += _decide_page(connection, planner, page, run_id, context.clock())
+            if not page:
+                cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
+                note_planned(connection, report.report_id, context.clock())
+                break
+        context.step("plan next: a page is kept")
+        after = page[-1].position
+    return made
+
+
+def planner_of(context: FlowContext) -> Planner:
+    """The rules of now. ConfigError: they cannot be used."""
+    with context.ledger.read() as connection:
+        claimed = last_claimed_date(connection, context.profile.name)
+    today = context.today
+    day = today + timedelta(days=1) if claimed is not None and claimed >= today else today
+    retry = context.profile.retry
+    return Planner(
+        rules=rules_of(context.profile),
+        limits=Limits(
+            enabled=retry.enabled,
+            spacing=retry.spacing_days,
+            max_per_charge=retry.max_per_charge,
+            max_per_period=retry.max_per_period,
+            few=retry.few,
+            days=context.attempt_days,
+        ),
+        codes=ResponseCodes.of(context.profile),
+        first=context.calendar.execute_date(day, context.clock()),
+        late_window=timedelta(days=context.profile.billing.late_window_days),
+    )
+
+
+def claim_terms(context: FlowContext, execute_date: date) -> ClaimTerms:
+    """What a claim for an execute date may try again. ConfigError as `planner_of`."""
+    retry, days = context.profile.retry, context.attempt_days
+    return ClaimTerms(
+        enabled=retry.enabled,
+        day_allowed=days.allows(execute_date),
+        pay_day=days.allows(execute_date, pay_day=True),
+        max_per_period=retry.max_per_period,
+        rules=rules_of(context.profile),
+    )
+
+
+def as_code(found: ResponseCode) -> Code:
+    """A response code as the rules see it."""
+    meaning = found.meaning if found.listed else "not in codes.toml"
+    return Code(found.code, found.class_, meaning, found.few, found.ends_mandate, found.by_advice_code)
+
+
+def _decide_page(
+    connection: Connection, planner: Planner, page: Sequence[Undecided], run_id: int | None, now: datetime
+) -> Counter[str]:
+    longest = max((cap.days for cap in planner.rules.caps), default=0)
+    oldest = min((one.execute_date for one in page), default=planner.first) - timedelta(days=longest)
+    known = instruments(connection, [one.token_fingerprint for one in page if one.token_fingerprint], oldest)
+    decided = [(one, planner.decide(one, known.get(one.token_fingerprint or ""))) for one in page]
+    keep_decisions(connection, decided, run_id, now)
+    return Counter(str(decision.action) for _, decision in decided)

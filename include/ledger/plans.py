@@ -1,0 +1,288 @@
+"""What comes after declined attempts: found, decided on elsewhere, and kept. A decision is a row, and never changed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from textwrap import dedent
+from typing import Any, Final
+
+from sqlalchemy import Connection, Date, TextClause, bindparam, insert, select, text, update
+
+from include.domain.retry import Decision
+from include.domain.states import NextAction
+from include.ledger.once import insert_new
+from include.ledger.store import lock
+from include.ledger.tables import ended_mandate, next_attempt, report_file, stopped_instrument
+from include.ledger.types import UtcDateTime
+
+PAGE_ROWS: Final = 1000
+
+_LATEST: Final = """
+    NOT EXISTS (SELECT 1 FROM next_attempt x WHERE x.invoice_number = p.invoice_number AND x.version > p.version)
+"""
+_NO_LATER_TRY: Final = "NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = p.invoice_number)"
+
+# An attempt counts unless it is withdrawn: then it provably never reached the network.
+_TRIED: Final = "coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = t.invoice_number), 0) <> 2"
+
+_COLUMNS: Final = f"""
+    a.invoice_number, a.billing_source, a.charge_id, a.attempt_no, a.customer_id, a.billing_number, a.currency,
+    a.amount, a.due_date, a.execute_date, a.token_fingerprint, o.response_code, o.masked_card,
+    coalesce(a.network, (SELECT x.network FROM report_line x
+                         WHERE x.report_id = o.report_id AND x.line_no = o.report_line_no)) AS network,
+    (SELECT x.advice_code FROM report_line x WHERE x.report_id = o.report_id AND x.line_no = o.report_line_no)
+        AS advice_code,
+    (SELECT count(*) FROM attempt t WHERE t.billing_source = a.billing_source AND t.charge_id = a.charge_id
+        AND {_TRIED}) AS tries_of_charge,
+    CASE WHEN a.billing_number IS NULL THEN NULL ELSE (
+        SELECT count(*) FROM attempt t WHERE t.billing_number = a.billing_number
+        AND t.billing_period = a.billing_period AND t.customer_id = a.customer_id
+        AND t.billing_source = a.billing_source AND {_TRIED}) END AS tries_in_period,
+    CASE WHEN EXISTS (SELECT 1 FROM attempt t JOIN outcome w ON w.invoice_number = t.invoice_number AND w.strength > 3
+                      WHERE t.billing_source = a.billing_source AND t.charge_id = a.charge_id) THEN 'paid'
+         WHEN EXISTS (SELECT 1 FROM closed_charge c
+                      WHERE c.billing_source = a.billing_source AND c.charge_id = a.charge_id) THEN 'closed'
+    END AS ended
+"""  # noqa: S608 - no value of anybody's is put in
+
+_UNDECIDED: Final = """
+    NOT EXISTS (SELECT 1 FROM outcome w WHERE w.invoice_number = o.invoice_number AND w.strength > o.strength)
+    AND NOT EXISTS (SELECT 1 FROM next_attempt p WHERE p.invoice_number = o.invoice_number)
+"""
+
+_OF_REPORT: Final = f"""
+    SELECT {_COLUMNS}, l.line_no AS position
+    FROM report_line l JOIN outcome o ON o.invoice_number = l.invoice_number AND o.status = 'declined'
+    JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.status = 'declined' AND l.line_no > :after AND a.profile = :profile
+      AND {_UNDECIDED}
+    ORDER BY l.line_no LIMIT :rows
+"""  # noqa: S608
+
+_BY_WORD: Final = f"""
+    SELECT {_COLUMNS}, 0 AS position
+    FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
+    WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND o.status = 'declined'
+      AND a.profile = :profile AND {_UNDECIDED}
+    ORDER BY a.invoice_number LIMIT :rows
+"""  # noqa: S608
+# Outcomes that a person settled, or that were recovered: few, with an index of their own.
+
+_TRIES: Final = f"""
+    SELECT t.token_fingerprint, t.currency, t.amount, t.execute_date FROM attempt t
+    WHERE t.token_fingerprint IN :fingerprints AND t.execute_date >= :since AND {_TRIED}
+"""  # noqa: S608
+
+_CARDS: Final = """
+    SELECT a.token_fingerprint, max(o.masked_card) AS masked_card
+    FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
+    WHERE a.token_fingerprint IN :fingerprints AND o.masked_card IS NOT NULL GROUP BY a.token_fingerprint
+"""
+
+_PAID_BY_REPORT: Final = """
+    SELECT a.billing_source, a.charge_id FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed') AND a.profile = :profile
+      AND (EXISTS (SELECT 1 FROM next_attempt x WHERE x.invoice_number = l.invoice_number)
+           OR EXISTS (SELECT 1 FROM attempt x WHERE x.previous_invoice_number = l.invoice_number))
+"""
+_PAID_BY_WORD: Final = """
+    SELECT a.billing_source, a.charge_id FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
+    WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND o.status <> 'declined'
+      AND a.profile = :profile
+"""
+_CLOSED: Final = "SELECT c.billing_source, c.charge_id FROM closed_charge c WHERE c.profile = :profile"
+
+_CANCEL: Final = """
+    INSERT INTO next_attempt (invoice_number, version, action, pay_day, rule, words, decided_at, run_id)
+    SELECT p.invoice_number, p.version + 1, 'cancelled', p.pay_day, :rule, :words, :now, :run_id
+    FROM (SELECT DISTINCT s.billing_source, s.charge_id FROM ({source}) s) c
+    JOIN attempt a ON a.billing_source = c.billing_source AND a.charge_id = c.charge_id
+    JOIN next_attempt p ON p.invoice_number = a.invoice_number
+    WHERE p.action IN ('retry', 'after_change', 'merchant_setup', 'ask', 'withdrawn') AND {latest} AND {no_later_try}
+"""
+
+_WAITING_FOR_SETUP: Final = f"""
+    SELECT p.invoice_number, p.version, a.charge_id, a.due_date, o.response_code
+    FROM next_attempt p JOIN attempt a ON a.invoice_number = p.invoice_number
+    JOIN outcome o ON o.invoice_number = p.invoice_number AND o.status = 'declined'
+    WHERE p.action = 'merchant_setup' AND a.profile = :profile AND {_LATEST} AND {_NO_LATER_TRY}
+    ORDER BY p.invoice_number
+"""  # noqa: S608
+
+PAID: Final = ("paid", "it is paid: nothing more is tried")
+CLOSED: Final = ("closed", "the charge was closed: nothing more is tried")
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A declined attempt of which nobody has decided what comes next.
+
+    Attributes:
+        amount: In smallest units.
+        tries_of_charge, tries_in_period: With this one, without withdrawn ones; None: it has no billing number.
+        ended: "paid" or "closed": the charge is at its end by something else.
+        position: Where the next page goes on.
+    """
+
+    invoice_number: str
+    billing_source: str
+    charge_id: str
+    attempt_no: int
+    customer_id: str
+    billing_number: str | None
+    currency: str
+    amount: int
+    due_date: date
+    execute_date: date
+    token_fingerprint: str | None
+    response_code: str | None
+    masked_card: str | None
+    network: str | None
+    advice_code: str | None
+    tries_of_charge: int
+    tries_in_period: int | None
+    ended: str | None
+    position: int
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What is known of a token: execute dates of its tries by currency and amount, and a masked card of a report."""
+
+    tries: Mapping[tuple[str, int], Sequence[date]]
+    masked_card: str | None
+
+    @property
+    def all_tries(self) -> list[date]:
+        """Whatever the amount."""
+        return [day for days in self.tries.values() for day in days]
+
+
+def lock_plans(connection: Connection, profile: str) -> None:
+    """One planner of a profile at a time, until the transaction ends."""
+    lock(connection, f"plan:{profile}")
+
+
+def undecided_of_report(connection: Connection, report_id: int, profile: str, after: int) -> list[Undecided]:
+    """A page of a report's declined attempts without a decision, from behind a position."""
+    values = {"report_id": report_id, "profile": profile, "after": after, "rows": PAGE_ROWS}
+    return _undecided(connection, _OF_REPORT, values)
+
+
+def undecided_by_word(connection: Connection, profile: str) -> list[Undecided]:
+    """A page of declined attempts without a decision that no report witnessed."""
+    return _undecided(connection, _BY_WORD, {"profile": profile, "rows": PAGE_ROWS})
+
+
+def instruments(connection: Connection, fingerprints: Sequence[str], since: date) -> dict[str, Instrument]:
+    """What is known of tokens, by fingerprint; tries since a day."""
+    if not fingerprints:
+        return {}
+    tries: dict[str, dict[tuple[str, int], list[date]]] = {one: {} for one in fingerprints}
+    named = {"fingerprints": sorted(set(fingerprints))}
+    query = _expanding(_TRIES).bindparams(bindparam("since", value=since, type_=Date)).columns(execute_date=Date)
+    for row in connection.execute(query, named):
+        tries[row.token_fingerprint].setdefault((row.currency, row.amount), []).append(row.execute_date)
+    cards = {row.token_fingerprint: row.masked_card for row in connection.execute(_expanding(_CARDS), named)}
+    return {one: Instrument(found, cards.get(one)) for one, found in tries.items()}
+
+
+def keep_decisions(
+    connection: Connection, decided: Sequence[tuple[Undecided, Decision]], run_id: int | None, now: datetime
+) -> None:
+    """Keep first decisions, and with them what is never charged again."""
+    rows = [_row(one.invoice_number, 1, decision, run_id, now) for one, decision in decided]
+    if rows:
+        connection.execute(insert(next_attempt), rows)
+    dead = [pair for pair in decided if pair[1].action in (NextAction.NEVER, NextAction.MANDATE_ENDED)]
+    for one, decision in dead:
+        why = {"invoice_number": one.invoice_number, "rule": decision.rule, "words": decision.words}
+        if one.token_fingerprint is not None:
+            stopped = {"token_fingerprint": one.token_fingerprint, **why, "stopped_at": now}
+            insert_new(connection, stopped_instrument, [stopped])
+        if decision.action is NextAction.MANDATE_ENDED:
+            mandate = {
+                "billing_source": one.billing_source,
+                "customer_id": one.customer_id,
+                "billing_number": one.billing_number or "",
+            }
+            insert_new(connection, ended_mandate, [{**mandate, **why, "ended_at": now}])
+
+
+def cancel_plans(
+    connection: Connection, profile: str, run_id: int | None, now: datetime, report_id: int | None = None
+) -> None:
+    """End the open plans of charges that are paid, by a line of a report or by a word, or closed."""
+    if report_id is not None:
+        _cancel(connection, _PAID_BY_REPORT, PAID, {"report_id": report_id, "profile": profile}, run_id, now)
+        return
+    _cancel(connection, _PAID_BY_WORD, PAID, {"profile": profile}, run_id, now)
+    _cancel(connection, _CLOSED, CLOSED, {"profile": profile}, run_id, now)
+
+
+def note_planned(connection: Connection, report_id: int, now: datetime) -> None:
+    """All that a report declined is decided on."""
+    connection.execute(update(report_file).where(report_file.c.report_id == report_id).values(planned_at=now))
+
+
+def is_planned(connection: Connection, report_id: int) -> bool:
+    """Whether that is so, since the report was last taken in."""
+    columns = (report_file.c.planned_at, report_file.c.ingested_at)
+    found = connection.execute(select(*columns).where(report_file.c.report_id == report_id)).one()
+    return found.planned_at is not None and (found.ingested_at is None or found.planned_at >= found.ingested_at)
+
+
+def waiting_for_setup(connection: Connection, profile: str) -> list[Any]:
+    """Charges that wait for the merchant's set-up: rows of invoice number, version, charge, due date and code."""
+    query = text(dedent(_WAITING_FOR_SETUP)).columns(due_date=Date)
+    return list(connection.execute(query, {"profile": profile}))
+
+
+def keep_later_decision(
+    connection: Connection, invoice_number: str, version: int, decision: Decision, by: str, now: datetime
+) -> None:
+    """A person's decision in place of an earlier one; the version is its own."""
+    row = {**_row(invoice_number, version, decision, None, now), "decided_by": by}
+    connection.execute(insert(next_attempt).values(row))
+
+
+def _row(invoice_number: str, version: int, decision: Decision, run_id: int | None, now: datetime) -> dict[str, Any]:
+    return {
+        "invoice_number": invoice_number,
+        "version": version,
+        "action": decision.action,
+        "planned_on": decision.on,
+        "pay_day": decision.pay_day,
+        "rule": decision.rule,
+        "words": decision.words,
+        "decided_at": now,
+        "run_id": run_id,
+    }
+
+
+def _undecided(connection: Connection, statement: str, values: Mapping[str, object]) -> list[Undecided]:
+    query = text(dedent(statement)).columns(due_date=Date, execute_date=Date)
+    names = Undecided.__dataclass_fields__
+    found: Iterator[Undecided] = (
+        Undecided(**{name: row[name] for name in names}) for row in connection.execute(query, dict(values)).mappings()
+    )
+    return list({one.invoice_number: one for one in found}.values())  # a line may stand twice
+
+
+def _cancel(
+    connection: Connection,
+    source: str,
+    why: tuple[str, str],
+    values: Mapping[str, object],
+    run_id: int | None,
+    now: datetime,
+) -> None:
+    statement = dedent(_CANCEL).format(source=dedent(source), latest=_LATEST, no_later_try=_NO_LATER_TRY)
+    rule, words = why
+    moment = bindparam("now", value=now, type_=UtcDateTime)
+    given = {**values, "rule": rule, "words": words, "run_id": run_id}
+    connection.execute(text(statement).bindparams(moment), given)
+
+
+def _expanding(statement: str) -> TextClause:
+    return text(dedent(statement)).bindparams(bindparam("fingerprints", expanding=True))
