@@ -10,6 +10,10 @@ from include.schemas.due_charges import describe
 RULES: Final = {
     "first": "It is the charge's first attempt.",
     "merchant_asked": "The attempt before was declined, and the merchant's view asks for this one by its number.",
+    "planned": "The attempt before was declined, and its planned day had come.",
+    "listed_again": "Its planned day had passed while the merchant's view did not list it; the view lists it again.",
+    "after_change": "The attempt before was declined until something changes, and the merchant's view changed.",
+    "new_instrument": "The card or account of the attempt before may never be charged again; this is another one.",
     "after_withdrawal": "The attempt before was withdrawn: it never reached DOKU's customer, so the charge was free.",
 }
 
@@ -32,6 +36,33 @@ PASSED: Final = {
         "Left alone after its decline",
         "Its last attempt was declined, and nobody has asked for another one yet.",
     ),
+    ("deferred", "planned"): ("Left for its planned day", "Its last attempt was declined; the next one has its day."),
+    ("deferred", "not_today"): (
+        "Left for another day",
+        "It was declined before, and this is no day on which the profile allows another try.",
+    ),
+    ("deferred", "network_cap"): (
+        "Put off: tried too often",
+        "Its card was tried for this amount as often as the card network allows within some days.",
+    ),
+    ("held", "after_change"): (
+        "Held until something changes",
+        "Its last attempt was declined in a way that another try would not help. It goes on when the view shows another "
+        "token, amount, due date or customer, or asks for the next attempt.",
+    ),
+    ("held", "merchant_setup"): (
+        "Held: the set-up is wrong",
+        "Its last attempt was declined for the merchant's set-up at DOKU or the acquirer. It goes on when a person says "
+        "that this is mended.",
+    ),
+    ("held", "instrument_stopped"): (
+        "Held: this card is never charged again",
+        "An answer said never again of its card or account, for this charge or another. It goes on with another token.",
+    ),
+    ("held", "mandate_ended"): (
+        "Held: the agreement was revoked",
+        "The customer revoked the agreement under this billing number. It goes on under another one.",
+    ),
     ("in_flight", "awaiting"): (
         "Left alone: in flight",
         "Its attempt is on its way or at DOKU and has no answer yet; another one could charge twice.",
@@ -39,6 +70,18 @@ PASSED: Final = {
     ("in_flight", "unknown"): (
         "Left alone: unknown",
         "Nobody can say yet what became of its attempt; another one could charge twice.",
+    ),
+    ("settled", "never_again"): (
+        "Closed: never again with this card",
+        "Its last attempt was declined with never again. It goes on only with another token.",
+    ),
+    ("settled", "mandate_ended"): (
+        "Closed: the agreement was revoked",
+        "The customer revoked it; nothing more is tried.",
+    ),
+    ("settled", "exhausted"): (
+        "Closed: tried often enough",
+        "All tries that the profile or the network allows are used up.",
     ),
     ("settled", "paid"): ("Listed though paid", "It is paid. The merchant's view still lists it; nothing is sent."),
 }
