@@ -31,11 +31,16 @@ def errors_in_words() -> Iterator[None]:
     except (AirflowException, AirflowSkipException, TaskDeferred):
         raise
     except Exception as caught:  # noqa: BLE001 - all of them, see above
-        steps = traceback.extract_tb(caught.__traceback__)
-        path = " > ".join(f"{step.filename.rsplit('/', 2)[-1]}:{step.lineno} {step.name}" for step in steps)
-        name = f"{caught.__class__.__module__}.{caught.__class__.__name__}"
+        name, path = where_it_happened(caught)
         log.error("Unexpected %s at %s", name, path)  # noqa: TRY400 - the traceback would carry values
         raise AirflowException(
             f"Unexpected {name}; this is a mistake in the package. Its path is logged above: report it. "
             "Whatever this task had not committed was undone, and it may be tried again."
         ) from None
+
+
+def where_it_happened(caught: BaseException) -> tuple[str, str]:
+    """Kind of an error, and the lines of code that it went through; never its text, which may hold values."""
+    steps = traceback.extract_tb(caught.__traceback__)
+    path = " > ".join(f"{step.filename.rsplit('/', 2)[-1]}:{step.lineno} {step.name}" for step in steps)
+    return f"{caught.__class__.__module__}.{caught.__class__.__name__}", path

@@ -30,13 +30,14 @@ def _isolate_airflow() -> None:
 _isolate_airflow()
 
 
-# A real Airflow takes most of a core and half a minute to start: all tests that run one share it, in one worker.
-_ON_A_REAL_AIRFLOW = "tests/airflow/"
+# A real Airflow takes most of a core and half a minute to start, and its web app a good part of that: all tests that
+# need one share it, in one worker.
+_TOGETHER = ("tests/airflow/", "tests/unit/plugins/test_web.py")
 
 
 class _AirflowInOneWorker(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return _ON_A_REAL_AIRFLOW if nodeid.startswith(_ON_A_REAL_AIRFLOW) else nodeid
+        return next((start for start in _TOGETHER if nodeid.startswith(start)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -4,6 +4,7 @@ Every query adds up in the database and comes back with as many rows as there ar
 whatever the number of charges behind them.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -150,6 +151,13 @@ class Summary:
     sheet: str
     sheet_digest: str
     made_at: datetime
+    figures: str
+
+    @property
+    def day_figures(self) -> dict[str, Any]:
+        """What became of the day's attempts, by currency: see `include.flows.summary_figures`."""
+        found = json.loads(self.figures)["currencies"]
+        return {currency: one["day"] for currency, one in found.items()}
 
 
 Terms = dict[str, tuple[int, int]]
@@ -234,17 +242,39 @@ def last_summary(connection: Connection, profile: str, business_date: date) -> S
     return Summary(*found) if found else None
 
 
-def summaries(connection: Connection, profile: str, *, before: int | None = None, limit: int = 100) -> list[Summary]:
+def summaries(
+    connection: Connection,
+    profile: str,
+    *,
+    of: Sequence[date] | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Summary]:
     """A profile's summaries, newest first.
 
     Args:
+        of: Only of these business dates.
         before: Only those with a smaller id.
+        limit: At most so many.
     """
     statement = select(*_KEPT).where(summary.c.profile == profile)
+    if of is not None:
+        statement = statement.where(summary.c.business_date.in_(of))
     if before is not None:
         statement = statement.where(summary.c.summary_id < before)
     rows = connection.execute(statement.order_by(summary.c.summary_id.desc()).limit(limit))
     return [Summary(*row) for row in rows]
+
+
+def newest_summaries(connection: Connection, profile: str, days: Sequence[date]) -> dict[date, Summary]:
+    """The newest summary of each of some business dates that has one."""
+    newest = (
+        select(func.max(summary.c.summary_id))
+        .where(summary.c.profile == profile, summary.c.business_date.in_(days))
+        .group_by(summary.c.business_date)
+    )
+    rows = connection.execute(select(*_KEPT).where(summary.c.summary_id.in_(newest)))
+    return {row.business_date: Summary(*row) for row in rows}
 
 
 def find_summary(connection: Connection, profile: str, summary_id: int) -> Summary | None:

@@ -1,0 +1,151 @@
+"""Read-only pages about a profile, live from the ledger: books by day, breaks, quarantine, summaries, explain.
+
+Plain functions from a context to HTML. Who may see them is asked before, by whoever serves them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from include.domain.days_in_words import moment
+from include.domain.masking import without_card_numbers
+from include.domain.states import BreakState
+from include.flows.books import books_of_day
+from include.flows.context import FlowContext
+from include.flows.explain import explain, when
+from include.flows.templating import render
+from include.ledger.books import submit_runs
+from include.ledger.claims import batches_of_run
+from include.ledger.listings import PAGE_ROWS, breaks_listed, quarantine_listed
+from include.ledger.summaries import Summary, days, find_summary, newest_summaries, stored_terms, summaries
+from include.schemas.due_charges import describe
+
+DAYS_LISTED: Final = 31
+SUMMARIES_LISTED: Final = 50
+_UNRESOLVED: Final = (BreakState.OPEN, BreakState.EXPLAINED)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A profile in the list of profiles."""
+
+    name: str
+    title: str
+    environment: str
+
+
+def index_page(root: str, profiles: Sequence[Named]) -> str:
+    """The profiles that a person may look at.
+
+    Args:
+        root: What every link begins with.
+        profiles: Those, and no others.
+    """
+    return render("index.html.j2", root=root, profiles=profiles)
+
+
+def problem_page(root: str, title: str, sentence: str) -> str:
+    """What is wrong, in a sentence that may be shown."""
+    return render("problem.html.j2", root=root, title=title, sentence=sentence)
+
+
+def days_page(context: FlowContext, root: str, before: date | None = None) -> str:
+    """Business dates, newest first, each with what its run read and sent and what its last summary says of the rest."""
+    last = before - timedelta(days=1) if before else date.max
+    with context.ledger.read() as connection:
+        listed = days(connection, context.profile.name, last, DAYS_LISTED + 1)
+        shown = listed[:DAYS_LISTED]
+        terms = stored_terms(connection, context.profile.name, shown)
+        newest = newest_summaries(connection, context.profile.name, shown)
+    rows = [{"day": one, "terms": terms.get(one, {}), "summary": newest.get(one)} for one in shown]
+    older = shown[-1] if len(listed) > len(shown) else None
+    return _page(context, root, "days.html.j2", "books", rows=rows, older=older)
+
+
+def day_page(context: FlowContext, root: str, business_date: date) -> str:
+    """The books of one day, as the ledger has them now."""
+    with context.ledger.read() as connection:
+        runs = submit_runs(connection, context.profile.name, business_date)
+        sent = [run_id for run_id in runs if batches_of_run(connection, run_id)]
+        kept = summaries(connection, context.profile.name, of=[business_date], limit=SUMMARIES_LISTED)
+    documents = [books_of_day(context, business_date, run_id) for run_id in sent or runs[-1:]]
+    for document in documents:
+        document["reports"] = [report["file_name"] for report in document["reports"]]
+    return _page(
+        context, root, "day.html.j2", "books", business_date=business_date, documents=documents,
+        summaries=[_shown(context, one) for one in kept],
+    )  # fmt: skip
+
+
+def breaks_page(context: FlowContext, root: str, *, resolved: bool = False, before: int | None = None) -> str:
+    """Breaks, newest first: those that somebody has to look at, or those that are resolved."""
+    states = (BreakState.RESOLVED,) if resolved else _UNRESOLVED
+    with context.ledger.read() as connection:
+        listed = breaks_listed(connection, context.profile.name, states, before, PAGE_ROWS + 1)
+    rows = [
+        {
+            **row,
+            "details": without_card_numbers(row["details"]),
+            "opened": _local(context, row["opened_at"]),
+            "said": [without_card_numbers(text) for text in (row["explanation"], row["closed_reason"]) if text],
+        }
+        for row in listed[:PAGE_ROWS]
+    ]
+    older = rows[-1]["break_id"] if len(listed) > PAGE_ROWS else None
+    return _page(context, root, "breaks.html.j2", "breaks", rows=rows, older=older, resolved=resolved)
+
+
+def quarantine_page(context: FlowContext, root: str, after: str | None = None) -> str:
+    """Quarantined charges by id, with what is wrong and what to do about it."""
+    with context.ledger.read() as connection:
+        listed = quarantine_listed(connection, context.profile.name, after, PAGE_ROWS + 1)
+    rows = listed[:PAGE_ROWS]
+    sentences = {f"{field}:{code}": said for row in rows for field, code, said in describe(row["reasons"]) if said}
+    further = rows[-1]["charge_id"] if len(listed) > PAGE_ROWS else None
+    return _page(context, root, "quarantine.html.j2", "quarantine", rows=rows, sentences=sentences, further=further)
+
+
+def summaries_page(context: FlowContext, root: str, before: int | None = None) -> str:
+    """The summaries that were kept, newest first."""
+    with context.ledger.read() as connection:
+        listed = summaries(connection, context.profile.name, before=before, limit=SUMMARIES_LISTED + 1)
+    rows = [_shown(context, one) for one in listed[:SUMMARIES_LISTED]]
+    older = rows[-1]["summary_id"] if len(listed) > SUMMARIES_LISTED else None
+    return _page(context, root, "summaries.html.j2", "summaries", rows=rows, older=older)
+
+
+def kept_file(context: FlowContext, summary_id: int, *, sheet: bool = False) -> tuple[Summary, bytes] | None:
+    """A kept summary's page, or its CSV file, proved by its digest. None when there is none of that id.
+
+    Raises:
+        ArtefactError: It is gone, or was altered.
+    """
+    with context.ledger.read() as connection:
+        found = find_summary(connection, context.profile.name, summary_id)
+    if found is None:
+        return None
+    place, digest = (found.sheet, found.sheet_digest) if sheet else (found.page, found.page_digest)
+    return found, b"".join(context.artefacts.read_proved(place, digest))
+
+
+def explain_page(context: FlowContext, root: str, asked: str) -> str:
+    """The story of a charge; without one, the question for it."""
+    story = explain(context, asked) if asked.strip() else None
+    steps = [(when(step), step) for step in story.steps] if story else []
+    return _page(context, root, "explain.html.j2", "explain", asked=asked, story=story, steps=steps)
+
+
+def _page(context: FlowContext, root: str, template: str, here: str, **values: Any) -> str:
+    profile = context.profile
+    named = Named(profile.name, profile.title, profile.environment)
+    return render(template, root=root, profile=named, here=here, timezone=profile.timezone, **values)
+
+
+def _shown(context: FlowContext, one: Summary) -> dict[str, Any]:
+    return {"summary_id": one.summary_id, "day": one.business_date, "made": _local(context, one.made_at),
+            "day_figures": one.day_figures}  # fmt: skip
+
+
+def _local(context: FlowContext, at: Any) -> str:
+    return moment(at.astimezone(context.profile.zone))

@@ -1,0 +1,34 @@
+"""The only file that registers a plugin: read-only pages behind Airflow's login, and their one entry in the menu."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+from airflow.plugins_manager import AirflowPlugin
+
+from plugins.web.lazily import PagesLazily
+
+PREFIX = "/doku"
+
+
+def _base_path() -> str:
+    """What stands before every path where Airflow is not served at the root of its host."""
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+
+
+class DokuPlugin(AirflowPlugin):
+    """Books, breaks, quarantine, summaries and `explain`."""
+
+    name = "doku"
+    fastapi_apps: list[Any] = [  # noqa: RUF012 - as Airflow declares it
+        {"app": PagesLazily(), "url_prefix": PREFIX, "name": "DOKU collections"}
+    ]
+    external_views: list[Any] = [  # noqa: RUF012
+        {
+            "name": "DOKU collections",
+            "href": f"{_base_path()}{PREFIX}/",
+            "destination": "nav",
+            "url_route": "doku",
+            "nav_top_level": True,
+        }
+    ]

@@ -1,0 +1,1 @@
+"""What is served inside Airflow's web server."""
