@@ -206,7 +206,10 @@ def _pin(client: paramiko.SSHClient, settings: SftpSettings) -> None:
     known = client.get_host_keys()
     host = settings.host if settings.port == 22 else f"[{settings.host}]:{settings.port}"
     for pin in settings.host_keys:
-        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{host} {pin.strip()}")
+        try:
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{host} {pin.strip()}")
+        except (paramiko.SSHException, paramiko.hostkeys.InvalidHostKey):  # a pin that is cut off or mistyped
+            entry = None
         if entry is None or entry.key is None:
             raise HostKeyError(
                 f"extra.host_key of connection {settings.conn_id} holds a line that is no host key. "

@@ -58,6 +58,8 @@ def _what_waits(context: FlowContext) -> str | None:
         raise
     except DokuError as caught:
         return f"What is due cannot be said: {caught.message}"
+    except Exception as caught:  # noqa: BLE001 - as it would stop the run itself; its text may hold values
+        return f"What is due cannot be said: unexpected {caught.__class__.__name__}."
     if plan.count == 0:
         return None
     return f"{plan.count:,} charges, {for_people(plan.total, plan.currency)}, are due and not sent."

@@ -48,6 +48,8 @@ def ask_server(context: FlowContext) -> Seen:
         raise
     except DokuError as caught:  # does not answer, refuses the log-in, shows another host key: all the same here
         return Seen(problem=caught.message)
+    except Exception as caught:  # noqa: BLE001 - a mistake in asking must not silence the rest; its text may hold values
+        return Seen(problem=f"Unexpected {caught.__class__.__name__} while asking; report it.")
 
 
 def _is_unsure(context: FlowContext, batch: OpenBatch) -> bool:

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from include.doku.sftp import SftpServer
-from include.domain.errors import RemoteError, RemoteRefused
+from include.doku.sftp import SftpServer, SftpSettings, connect
+from include.domain.errors import HostKeyError, RemoteError, RemoteRefused
 
 CLOSED = OSError("Socket is closed")  # paramiko's words for a connection that is gone
 FAILURE = OSError("Failure")  # an SFTP status answer
@@ -78,3 +78,13 @@ def test_a_connection_that_is_gone_has_not_answered(lost):
 def test_a_refusal_says_what_to_do():
     with pytest.raises(RemoteRefused, match="Ask DOKU why, then clear the task"):
         _server(stat=FAILURE).stat("/inbound/A")
+
+
+@pytest.mark.parametrize("pin", ["ssh-ed25519 AAAA", "ssh-ed25519 !!!", "AAAA", "", "doku.example ssh-ed25519 AAAA"])
+def test_a_pin_that_is_no_key_is_said_before_anything_is_connected(pin):
+    settings = SftpSettings("sftp", "127.0.0.1", 9, "merchant", host_keys=(pin,))
+    with (
+        pytest.raises(HostKeyError, match="of connection sftp holds a line that is no host key"),
+        connect(settings),
+    ):
+        pass

@@ -12,7 +12,7 @@ from include.flows.deliver import deliver, find_out
 from include.flows.ingest import ingest_fetched
 from include.ledger.batches import withdraw_attempts
 from tests.flows_harness import CUTOFF, charge, lost, refused
-from tests.unit.flows.watch_drill import Told, kinds, look
+from tests.unit.flows.watch_drill import Told, kinds, look, open_break
 
 NAME = "TKN_MCH0001_20261120_0001.TXT"
 H, M = timedelta(hours=1), timedelta(minutes=1)
@@ -268,3 +268,12 @@ def test_a_server_that_falls_silent_again_is_another_matter(watched, told):
         watched.later(hours=1)
     assert [state for _, state, _, _ in told] == ["late", "over", "late", "over"]
     assert [row["episode"] for row in watched.sql("SELECT episode FROM alert ORDER BY alert_id")] == [1, 2]
+
+
+def test_a_mistake_of_ours_in_asking_does_not_silence_the_rest(watched, told):
+    watched.server.plan("connect", before=ValueError("token 0123456789abcdef"), times=99)
+    open_break(watched, "collected_twice")
+    assert kinds(look(watched, told)) == [("money_at_risk", "break 1")]
+    watched.later(minutes=60)
+    assert ("server_silent", "insurance_sftp") in kinds(look(watched, told))
+    assert "Unexpected ValueError while asking" in told.notices[-1].words
