@@ -11,6 +11,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
+from include.domain.operations import OPERATIONS
 from include.schemas.profile import SHIPPED_CONFIG
 from plugins.dag_parts import DEFAULT_ARGS
 from plugins.errors import errors_in_words
@@ -22,20 +23,49 @@ SHIPPED = sorted(path.stem for path in (SHIPPED_CONFIG / "profiles").glob("*.tom
 FILES = {
     "doku_submit.py": {"doku_submit__{profile}"},
     "doku_reconcile.py": {"doku_reconcile__{profile}"},
+    "doku_operate.py": {"doku_operate__{profile}"},
     "doku_profile_errors.py": set(),
+    "doku_watchdog.py": {"doku_watchdog"},
 }
-"""Every DAG file, and the DAGs that it makes for each profile. A new file belongs in this table."""
+"""Every DAG file, and the DAGs that it makes for each profile (or for all). A new file belongs in this table."""
+
+WATCHDOG = "doku_watchdog"
+"""It is there whatever becomes of the profiles, and its next run is its retry."""
 
 TASKS = {
     "doku_submit": ["extract_and_claim", "render_and_seal", "approve", "deliver", "record"],
-    "doku_reconcile": ["wait_for_reports", "fetch", "ingest", "reconcile", "write_back", "close_books", "summarise"],
+    "doku_operate": ["show", "carry_out"],
+    "doku_watchdog": ["profiles", "watch"],
+    WATCHDOG: ["profiles", "watch"],
+    "doku_reconcile": [
+        "wait_for_reports",
+        "fetch",
+        "ingest",
+        "reconcile",
+        "plan_next_attempts",
+        "write_back",
+        "close_books",
+        "summarise",
+    ],
 }
+
+
+def _of(*profiles: str) -> set[str]:
+    """The DAGs that there are for these profiles, and those for all."""
+    return FOR_ALL | {form.format(profile=one) for forms in FILES.values() for form in forms for one in profiles}
 
 
 def _bag() -> dict[str, DAG]:
     bag = DagBag(dag_folder=str(DAGS), bundle_path=DAGS, bundle_name="dags")
     assert bag.import_errors == {}
     return dict(bag.dags)
+
+
+def _of(*profiles: str) -> set[str]:
+    """The DAGs that there are with these good profiles."""
+    return {form.format(profile=profile) for forms in FILES.values() for form in forms for profile in profiles} | {
+        WATCHDOG
+    }
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +102,13 @@ def test_every_file_makes_the_dags_that_it_should(bag):
 def test_every_dag_is_complete(bag):
     for dag in bag.values():
         family, _, profile = dag.dag_id.partition("__")
-        assert {"doku", profile} <= set(dag.tags), dag.dag_id
+        assert {"doku", profile or "watchdog"} <= set(dag.tags), dag.dag_id
         assert dag.doc_md.lstrip().startswith("# "), dag.dag_id
         assert "When something fails" in dag.doc_md, dag.dag_id
         assert dag.catchup is False, dag.dag_id
         assert dag.max_active_runs == 1, dag.dag_id
         assert dag.task_ids == TASKS[family] or sorted(dag.task_ids) == sorted(TASKS[family]), dag.dag_id
-        assert profile in SHIPPED
+        assert profile in SHIPPED or family == WATCHDOG
 
 
 def test_every_task_keeps_the_defaults(bag):
@@ -86,7 +116,7 @@ def test_every_task_keeps_the_defaults(bag):
         for task in dag.tasks:
             name = f"{dag.dag_id}.{task.task_id}"
             assert task.owner == "billing", name
-            assert task.retries == DEFAULT_ARGS["retries"], name
+            assert task.retries == (0 if dag.dag_id == WATCHDOG else DEFAULT_ARGS["retries"]), name
             assert task.retry_delay == timedelta(minutes=1), name
             assert task.depends_on_past is False, name
             assert getattr(task, "profile", dag.dag_id.partition("__")[2]) == dag.dag_id.partition("__")[2], name
@@ -100,6 +130,13 @@ def test_only_the_last_task_of_submit_runs_after_a_failure(bag):
         assert rules.get("record", "all_done") == "all_done", dag.dag_id
 
 
+def test_the_watchdog_looks_every_quarter_of_an_hour_at_each_profile_that_is_there_then(bag):
+    dag = bag[WATCHDOG]
+    assert dag.timetable.expression == "*/15 * * * *"
+    assert dag.get_task("watch").is_mapped
+    assert dag.get_task("watch").upstream_task_ids == {"profiles"}
+
+
 def test_submit_runs_in_the_profiles_timezone(bag):
     dag = bag["doku_submit__insurance"]
     assert (dag.timetable.expression, str(dag.timetable.timezone)) == ("0 6 * * *", "Asia/Jakarta")
@@ -109,6 +146,19 @@ def test_parameters_of_submit(bag):
     params = bag["doku_submit__insurance"].params
     assert set(params) == {"business_date", "dry_run", "send_past"}
     assert params.dump() == {"business_date": None, "dry_run": False, "send_past": {}}
+
+
+def test_operate_is_a_dry_run_by_default_and_its_fields_are_typed(bag):
+    dag = bag["doku_operate__insurance"]
+    schema = {name: dag.params.get_param(name).schema for name in dag.params}
+    assert dag.params["dry_run"] is True
+    assert schema["operation"]["enum"] == list(OPERATIONS)
+    assert schema["outcome"]["enum"] == [None, "paid", "declined", "withdrawn", "reversed"]
+    assert schema["run_id"]["type"] == ["null", "integer"]
+    needed = {field.name for one in OPERATIONS.values() for field in one.fields}
+    assert set(schema) == {"operation", "why", "dry_run"} | needed
+    assert all(f"| `{name}` |" in dag.doc_md for name in OPERATIONS)
+    assert dag.timetable.can_be_scheduled is False
 
 
 def test_no_secret_and_no_frame_stands_in_a_template(bag):
@@ -134,7 +184,7 @@ def test_a_broken_profile_is_a_dag_of_its_own_and_the_others_stay(profiles, cont
     good = (profiles / "insurance.toml").read_text(encoding="utf-8")
     (profiles / "broken.toml").write_text(content(good) if callable(content) else content, encoding="utf-8")
     bag = _bag()
-    assert set(bag) == {"doku_submit__insurance", "doku_reconcile__insurance", "doku_profile_error__broken"}
+    assert set(bag) == _of("insurance") | {"doku_profile_error__broken"}
     dag = bag["doku_profile_error__broken"]
     assert set(dag.tags) == {"doku", "profile-error"}
     assert words in dag.doc_md
@@ -155,9 +205,7 @@ def test_a_name_that_is_no_dag_id_is_made_one(profiles):
 def test_every_profile_has_its_own_dags(profiles):
     good = (profiles / "insurance.toml").read_text(encoding="utf-8")
     (profiles / "second.toml").write_text(good.replace('"insurance"', '"second"', 1), encoding="utf-8")
-    assert set(_bag()) == {
-        "doku_submit__insurance", "doku_reconcile__insurance", "doku_submit__second", "doku_reconcile__second",
-    }  # fmt: skip
+    assert set(_bag()) == _of("insurance", "second")
 
 
 def test_a_profile_may_run_by_hand_only(profiles):
@@ -166,19 +214,19 @@ def test_a_profile_may_run_by_hand_only(profiles):
     settings = '[schedule]\nsubmit = "0 6 * * *"\n'
     assert settings.splitlines()[0] in by_hand
     (profiles / "insurance.toml").write_text(by_hand, encoding="utf-8")
-    assert set(_bag()) == {"doku_submit__insurance", "doku_reconcile__insurance"}
+    assert set(_bag()) == _of("insurance")
 
 
 def test_a_folder_that_is_not_there_is_a_dag_that_says_so(profiles, monkeypatch):
     monkeypatch.setenv("DOKU_PROFILES_DIR", str(profiles / "none"))
     bag = _bag()
-    assert set(bag) == {"doku_profile_error__no_folder"}
+    assert set(bag) == {"doku_profile_error__no_folder", WATCHDOG}
     assert "DOKU_PROFILES_DIR" in bag["doku_profile_error__no_folder"].doc_md
 
 
-def test_an_empty_folder_makes_no_dag(profiles):
+def test_an_empty_folder_leaves_the_watchdog_to_say_so(profiles):
     (profiles / "insurance.toml").unlink()
-    assert _bag() == {}
+    assert set(_bag()) == {WATCHDOG}
 
 
 def test_every_operator_says_errors_in_words(bag):
