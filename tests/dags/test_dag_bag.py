@@ -35,7 +35,6 @@ WATCHDOG = "doku_watchdog"
 TASKS = {
     "doku_submit": ["extract_and_claim", "render_and_seal", "approve", "deliver", "record"],
     "doku_operate": ["show", "carry_out"],
-    "doku_watchdog": ["profiles", "watch"],
     WATCHDOG: ["profiles", "watch"],
     "doku_reconcile": [
         "wait_for_reports",
