@@ -22,12 +22,17 @@ def add(commands: Commands) -> None:
     render = of_profile(commands, "render", "write the plaintext of a batch file to standard output", _render)
     render.add_argument("file_name", help="TKN....TXT")
     of_profile(commands, "verify", "recompute from both databases and all kept files, and name what differs", _verify)
-    plan = of_profile(commands, "plan", "say what would be sent if it ran now, for one date or several", _plan)
-    plan.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD", help="default: today")
+    plan = of_profile(
+        commands, "plan", "say what would be sent if it ran now, what not and why, and what stands in its way", _plan
+    )
+    plan.add_argument("--from", dest="first", type=date.fromisoformat, metavar="YYYY-MM-DD", help="only the charges")
     plan.add_argument("--to", dest="last", type=date.fromisoformat, metavar="YYYY-MM-DD", help="default: as --from")
     plan.add_argument("--json", action="store_true", help="only the map of date to total, for the parameter send_past")
     of_profile(commands, "quarantine", "list the charges that are quarantined, with their reasons", _quarantine)
     of_profile(commands, "holds", "list the holds that are in force", _holds)
+    breaks = of_profile(commands, "breaks", "list what reconciliation could not tie", _breaks)
+    breaks.add_argument("--all", action="store_true", help="the resolved ones too")
+    of_profile(commands, "proposals", "list the decisions that wait for a second person", _proposals)
 
 
 def _profiles(options: argparse.Namespace, look_up: LookUp) -> int:  # noqa: ARG001 - one signature for all commands
@@ -88,9 +93,13 @@ def _verify(options: argparse.Namespace, look_up: LookUp) -> int:
 
 def _plan(options: argparse.Namespace, look_up: LookUp) -> int:
     from include.domain.money import to_major
+    from include.flows.outlook import outlook
     from include.flows.plan import plans_of
 
     with context_of(options, look_up) as context:
+        if not (options.first or options.last or options.json):
+            print("\n".join(outlook(context)))
+            return 0
         first = options.first or context.today
         plans = plans_of(context, first, options.last or first)
     if options.json:
@@ -127,4 +136,33 @@ def _holds(options: argparse.Namespace, look_up: LookUp) -> int:
     for one in holds:
         print(f"{one.placed_at:%Y-%m-%d %H:%M} UTC  {one.words}")
     print(f"{len(holds)} holds are in force.")
+    return 0
+
+
+def _breaks(options: argparse.Namespace, look_up: LookUp) -> int:
+    from include.domain.states import BreakState
+    from include.ledger.break_life import breaks_in
+
+    states = list(BreakState) if options.all else [BreakState.OPEN, BreakState.EXPLAINED]
+    with context_of(options, look_up) as context, context.ledger.read() as connection:
+        found = breaks_in(connection, context.profile.name, states)
+    for one in found:
+        print(f"{one.break_id}  {one.state}  {one.kind}  {one.subject}  {one.amount:+,}: {one.details}")
+        if one.explanation:
+            print(f"    explained by {one.explained_by}: {one.explanation}")
+        if one.closed_by:
+            print(f"    resolved by {one.closed_by}: {one.closed_reason}")
+    print(f"{len(found)} breaks.")
+    return 0
+
+
+def _proposals(options: argparse.Namespace, look_up: LookUp) -> int:
+    from include.ledger.proposals import open_proposals
+
+    with context_of(options, look_up) as context, context.ledger.read() as connection:
+        found = open_proposals(connection, context.profile.name)
+    for one in found:
+        print(f"{one.proposal_id}  {one.operation} {one.subject}, by {one.proposed_by}: {one.why}")
+        print(f"    it would do this: {one.effect}")
+    print(f"{len(found)} proposals wait for a second person.")
     return 0

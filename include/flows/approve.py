@@ -29,6 +29,7 @@ from include.ledger.approvals import (
 )
 from include.ledger.batches import find_batch
 from include.ledger.claims import batches_of_run
+from include.ledger.plans import waiting_for_setup
 from include.ledger.runs import Run, find_run
 
 
@@ -67,6 +68,7 @@ def judge_run(context: FlowContext, run_id: int) -> Judgement:
                 history=history(connection, context.profile.name, run_id, runs),
                 key_ends=max(key.valid_until for key in context.profile.batch.public_keys),
                 today=context.today,
+                setup_declines=len(waiting_for_setup(connection, context.profile.name)),
             )
             brakes = judge(figures, _limits(context))
             keep_judgement(connection, context.profile.name, run_id, load, brakes, context.clock())
@@ -187,4 +189,5 @@ def _limits(context: FlowContext) -> BrakeLimits:
         unusual_factor=brakes.unusual_factor,
         history_least=brakes.history_least,
         key_expires_within_days=brakes.key_expires_within_days,
+        max_setup_declines=brakes.max_setup_declines,
     )

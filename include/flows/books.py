@@ -18,6 +18,7 @@ from include.ledger.books import (
     run_lines,
     submit_runs,
 )
+from include.ledger.break_life import break_states_of, difference_of
 from include.ledger.claims import batches_of_run
 from include.ledger.reports import reports_answering
 from include.schemas.due_charges import describe
@@ -31,7 +32,9 @@ def books_of_day(context: FlowContext, business_date: date, run_id: int | None =
     Returns:
         profile, business_date, run_id, currency, ties, why_not, one object {count, amount} for each term (amounts in
         major units, which for rupiah are the smallest), quarantined.by_reason, declined.by_code, held, deferred and
-        in_flight .by_reason, files, reports. Terms are zero when no run has looked at that day yet (run_id null).
+        in_flight .by_reason, difference (what was reported as paid above or below the attempts' own amounts; no term of
+        the balance), breaks (how many by state), files, reports. Terms are zero when no run has looked at that day yet
+        (run_id null).
     """
     with context.ledger.read() as connection:
         runs = submit_runs(connection, context.profile.name, business_date)
@@ -43,9 +46,13 @@ def books_of_day(context: FlowContext, business_date: date, run_id: int | None =
         batches = [find_batch(connection, batch_id) for batch_id in batches_of_run(connection, chosen)]
         of_batches = [line for batch in batches for line in batch_lines(connection, batch.batch_id)]
         reports = sorted({name for batch in batches for name in reports_answering(connection, batch.batch_id)})
+        ids = [batch.batch_id for batch in batches]
+        difference, breaks = difference_of(connection, ids), break_states_of(connection, ids)
     document = _document(context, business_date, chosen, lines, of_batches, batches)
     return {
         **document,
+        "difference": {"count": difference[0], "amount": difference[1]},
+        "breaks": breaks,
         "reports": [{"file_name": name, "kept": context.artefacts.place(kept)} for name, kept in reports],
     }
 
@@ -74,6 +81,8 @@ def _document(
         "ties": why_not is None and run_id is not None,
         "why_not": why_not,
         **terms,
+        "difference": {"count": 0, "amount": 0},
+        "breaks": {},
         "files": [_file(context, batch) for batch in batches],
         "reports": [],
     }

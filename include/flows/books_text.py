@@ -37,7 +37,11 @@ def _lines(books: Mapping[str, Any]) -> Iterator[str]:
         parts = term.get("by_reason") or term.get("by_code") or {}
         for detail, part in sorted(parts.items(), key=lambda item: (-item[1]["count"], item[0])):
             yield _line("  " * (depth + 1) + detail, part)
+    if books["difference"]["count"]:
+        yield _line("reported above or below (breaks)", books["difference"])
     yield "The books tie." if books["ties"] else f"THE BOOKS DO NOT TIE. {books['why_not']}"
+    if books["breaks"]:
+        yield "breaks: " + ", ".join(f"{count} {state}" for state, count in sorted(books["breaks"].items()))
     for file in books["files"]:
         yield f"batch file {file['file_name']}: {file['state']}, {file['count']} attempts; kept at {file['kept']}"
     for report in books["reports"]:

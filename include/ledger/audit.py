@@ -56,7 +56,21 @@ _UNRECORDED: Final[dict[str, str]] = {
         SELECT charge_id AS subject, released_by AS actor FROM quarantine
         WHERE profile = :profile AND state = 'released' AND released_by <> 'mended'
     """,
-    "cancel": "SELECT charge_id AS subject, closed_by AS actor FROM closed_charge WHERE profile = :profile",
+    "cancel": """
+        SELECT charge_id AS subject, closed_by AS actor FROM closed_charge
+        WHERE profile = :profile AND reason = 'cancelled'
+    """,
+    "close": """
+        SELECT charge_id AS subject, closed_by AS actor FROM closed_charge
+        WHERE profile = :profile AND reason IN ('paid_elsewhere', 'written_off')
+    """,
+    "settle": """
+        SELECT invoice_number AS subject, said_by AS actor FROM testimony
+        WHERE profile = :profile AND witness = 'person'
+    """,
+    "proposal": """
+        SELECT CAST(proposal_id AS VARCHAR(20)) AS subject, proposed_by AS actor FROM proposal WHERE profile = :profile
+    """,
     "report": """
         SELECT file_name AS subject, 'ingest' AS actor FROM report_file
         WHERE profile = :profile AND state IN ('ingested', 'written_back')
@@ -68,6 +82,7 @@ _ATTEMPTS: Final = """
            (SELECT min(f.state) FROM outcome o JOIN report_file f ON f.report_id = o.report_id
             WHERE o.invoice_number = a.invoice_number) AS report_state,
            b.withdrawal_written_at,
+           (SELECT count(*) FROM testimony t WHERE t.invoice_number = a.invoice_number AND t.told_at IS NULL) AS untold,
            (SELECT o.status FROM outcome o WHERE o.invoice_number = a.invoice_number
             ORDER BY o.strength DESC LIMIT 1) AS status
     FROM attempt a JOIN batch b ON b.batch_id = a.batch_id WHERE a.profile = :profile
@@ -139,5 +154,9 @@ def attempts_of(connection: Connection, profile: str) -> dict[str, tuple[int, st
     found = {}
     for row in connection.execute(text(dedent(_ATTEMPTS)), {"profile": profile}):
         told = row.withdrawal_written_at if row.status == "withdrawn" else row.report_state in (None, "written_back")
-        found[row.invoice_number] = (int(row.amount), row.status or "in_flight", bool(told and row.claims_written_at))
+        found[row.invoice_number] = (
+            int(row.amount),
+            row.status or "in_flight",
+            bool(told and row.claims_written_at and not row.untold),
+        )
     return found

@@ -49,11 +49,6 @@ TASKS = {
 }
 
 
-def _of(*profiles: str) -> set[str]:
-    """The DAGs that there are for these profiles, and those for all."""
-    return FOR_ALL | {form.format(profile=one) for forms in FILES.values() for form in forms for one in profiles}
-
-
 def _bag() -> dict[str, DAG]:
     bag = DagBag(dag_folder=str(DAGS), bundle_path=DAGS, bundle_name="dags")
     assert bag.import_errors == {}

@@ -175,7 +175,11 @@ def test_plan_keeps_nothing_and_is_what_the_run_sends(person):
     person.list_charges(charge("C1", 100_000), charge("C2", 250_000, due_date=yesterday), charge("BAD", token=None))
     before = person.dump("layout")
     code, said, _ = person.types("plan")
-    assert (code, said) == (0, "2026-11-20: would send 2 charges, Rp 350,000; quarantined token:missing: 1\n")
+    first, *outlook = said.splitlines()
+    assert (code, first) == (0, "2026-11-20: would send 2 charges, Rp 350,000; quarantined token:missing: 1")
+    assert [line.split(" ")[0] for line in outlook] == ["execute", "DOKU's", "DOKU's", outlook[-1].split(" ")[0]]
+    assert "its cut-off is 2026-11-20 21:00 (Asia/Jakarta), in 15 hours and 0 minutes" in outlook[0]
+    assert "are free where files are kept" in outlook[3]
     code, said, _ = person.types("plan", "--from", yesterday, "--to", "2026-11-20", "--json")
     assert json.loads(said) == {yesterday: 250_000, "2026-11-20": 100_000}
     assert person.dump("layout") == before
