@@ -24,8 +24,8 @@ _HEAD: Final = """\
 
 Generated from `dags/` by `make docs`; do not edit. A test fails when this page and the DAGs differ.
 
-Each family below is one DAG for each profile in the folder that `DOKU_PROFILES_DIR` names. Its page in Airflow's UI
-shows the same text. Every task has the same defaults (`plugins/dag_parts.py`): a server or database that does not
+Each family below is one DAG for each profile in the folder that `DOKU_PROFILES_DIR` names, or one for all. Its page in
+Airflow's UI shows the same text. Every task has the same defaults (`plugins/dag_parts.py`): a server or database that does not
 answer, and an unexpected error, is tried again after a while; everything that waits for a person fails at once, with
 one sentence that says what to do. Every task may be cleared at any time.
 """
@@ -89,6 +89,9 @@ def _shipped(dags: list[Any]) -> Iterator[str]:
 def _family(name: str, dag: Any) -> Iterator[str]:
     profile = dag.dag_id.partition("__")[2]
     text = "\n".join(_family_lines(name, dag))
+    if not profile:  # one for all
+        yield text
+        return
     yield re.sub(rf"__{re.escape(profile)}\b|(?<=doku://){re.escape(profile)}\b", _placeholder, text)
 
 
@@ -97,7 +100,7 @@ def _placeholder(match: re.Match[str]) -> str:
 
 
 def _family_lines(name: str, dag: Any) -> Iterator[str]:
-    yield f"## `{name}__<profile>`\n"
+    yield f"## `{name}{'__<profile>' if '__' in dag.dag_id else ''}`\n"
     yield demoted(_doc(dag), 2) + "\n"
     yield "### Wiring\n"
     yield "```mermaid\nflowchart LR"
