@@ -18,6 +18,7 @@ class Figures:
         history: (count, total) of earlier runs that sent something, newest first.
         key_ends: Last day on which some public key of DOKU is valid.
         today: The merchant's calendar day.
+        setup_declines: Charges that wait because the merchant's own set-up was declined.
     """
 
     count: int
@@ -29,6 +30,7 @@ class Figures:
     history: Sequence[tuple[int, int]]
     key_ends: date
     today: date
+    setup_declines: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class BrakeLimits:
     unusual_factor: float | None
     history_least: int
     key_expires_within_days: int | None
+    max_setup_declines: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def judge(figures: Figures, limits: BrakeLimits) -> list[Brake]:
     """Every brake that the figures pull; none for a run that sends nothing."""
     if not figures.count:
         return []
-    return [*_fixed(figures, limits), *_unusual(figures, limits), *_key(figures, limits)]
+    return [*_fixed(figures, limits), *_unusual(figures, limits), *_key(figures, limits), *_setup(figures, limits)]
 
 
 def _fixed(figures: Figures, limits: BrakeLimits) -> Iterator[Brake]:
@@ -92,3 +95,10 @@ def _key(figures: Figures, limits: BrakeLimits) -> Iterator[Brake]:
     days = (figures.key_ends - figures.today).days
     if days <= limits.key_expires_within_days:
         yield Brake("key_expiring", f"the last public key of DOKU ends on {figures.key_ends}, in {days} days")
+
+
+def _setup(figures: Figures, limits: BrakeLimits) -> Iterator[Brake]:
+    most = limits.max_setup_declines
+    if most is not None and figures.setup_declines > most:
+        words = f"{figures.setup_declines:,} charges were declined because the merchant's set-up at DOKU is wrong"
+        yield Brake("merchant_setup", f"{words}, more than {most:,}; see what they say, and tell when it is mended")

@@ -82,6 +82,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation(
             "reingest", "read a report again that was taken in, once a code is listed or a ledger mended", (_FILE,)
         ),
+        Operation("setup_mended", "the set-up at DOKU is right again: what was declined for it is tried again", ()),
         Operation("settle", "say, with evidence, what became of an attempt", (_INVOICE, _OUTCOME, _EVIDENCE)),
         Operation("confirm", "carry out what another person proposed (four eyes)", (_PROPOSAL,)),
         Operation("drop", "take a proposal off the table", (_PROPOSAL,)),

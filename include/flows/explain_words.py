@@ -47,13 +47,11 @@ PASSED: Final = {
     ),
     ("held", "after_change"): (
         "Held until something changes",
-        "Its last attempt was declined in a way that another try would not help. It goes on when the view shows another "
-        "token, amount, due date or customer, or asks for the next attempt.",
+        "Another try would not help as it is. It goes on when the view shows another token, amount or customer.",
     ),
     ("held", "merchant_setup"): (
         "Held: the set-up is wrong",
-        "Its last attempt was declined for the merchant's set-up at DOKU or the acquirer. It goes on when a person says "
-        "that this is mended.",
+        "It was declined for the merchant's set-up at DOKU. It goes on when a person says that this is mended.",
     ),
     ("held", "instrument_stopped"): (
         "Held: this card is never charged again",
@@ -128,7 +126,21 @@ BREAKS: Final = {
     "collected_twice": "collected twice",
 }
 
+PLANS: Final = {
+    "retry": "Next attempt planned",
+    "after_change": "Waits until the customer or the card changes",
+    "merchant_setup": "Waits until the merchant's set-up at DOKU is mended",
+    "ask": "Waits until the merchant's view asks for it",
+    "never": "Never again with this card or account",
+    "mandate_ended": "The customer revoked the agreement",
+    "exhausted": "Tried often enough",
+    "withdrawn": "Put aside: no longer listed",
+    "cancelled": "No further attempt needed",
+}
+"""What was decided after a declined attempt."""
+
 DECISIONS: Final = {
+    "resend": ("Delivery ordered by a person", "The file had not left; it is delivered under its own name."),
     "release": ("Released from quarantine", "The next run checks it again; it is not waved through."),
     "cancel": ("Cancelled", "No further attempt is made."),
     "brake": ("A brake stopped the run", ""),

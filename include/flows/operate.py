@@ -13,6 +13,7 @@ from include.flows.propose import confirm, drop
 from include.flows.rehearsal import rehearsal
 from include.flows.reingest import reingest
 from include.flows.settle import settle
+from include.flows.setup_mended import setup_mended
 from include.flows.write_off import close
 from include.ledger.books import batch_lines, totals
 from include.ledger.effects import batches_about, break_counts, done_before, events_after, last_event
@@ -36,6 +37,7 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "file_refused": batch_decisions.file_refused,
     "reopen": decisions.reopen,
     "reingest": reingest,
+    "setup_mended": setup_mended,
     "settle": settle,
     "confirm": confirm,
     "drop": drop,

@@ -152,6 +152,9 @@ class Brakes(StrictModel):
     key_expires_within_days: Annotated[int, Field(ge=0, le=365)] | None = Field(
         default=7, description="DOKU's public key ends within so many days and no newer one is there"
     )
+    max_setup_declines: Annotated[int, Field(ge=0)] | None = Field(
+        default=0, description="Most charges that wait for the merchant's own set-up (class merchant_setup)"
+    )
     four_eyes: bool = Field(default=False, description="Whoever started a run by hand may not approve it")
 
 
