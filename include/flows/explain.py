@@ -15,7 +15,6 @@ from include.flows import explain_steps
 from include.flows.context import FlowContext
 from include.flows.explain_steps import Step
 from include.ledger.stories import charge_of, records_of
-from include.schemas.profile import SHIPPED_CONFIG
 
 _WIDTH: Final = 18
 
@@ -53,6 +52,7 @@ def explain(context: FlowContext, asked: str) -> Story:
     with context.ledger.read() as connection:
         charge_id = charge_of(connection, source, asked.strip())
         records = records_of(connection, source, context.profile.name, charge_id)
+    codes = ResponseCodes.of(context.profile)
     return Story(
         charge_id=charge_id,
         billing_source=source,
@@ -60,7 +60,7 @@ def explain(context: FlowContext, asked: str) -> Story:
         known=records.known,
         facts=tuple(explain_steps.facts(records)),
         now=explain_steps.where_it_stands(records) if records.known else _unknown(charge_id, source),
-        steps=tuple(_told(explain_steps.steps(records, ResponseCodes.load(SHIPPED_CONFIG / "codes.toml")), context)),
+        steps=tuple(_told(explain_steps.steps(records, codes, context.profile.retry.pay_days), context)),
     )
 
 

@@ -1,18 +1,19 @@
 """From records to what happened, a step each. Pure: rows in, sentences out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Final
 
 from include.doku.codes import ResponseCodes
-from include.domain.days_in_words import day
+from include.domain.days_in_words import day, weekday
 from include.domain.masking import token_ending, without_card_numbers
 from include.domain.money import CURRENCY_EXPONENT, for_people
-from include.domain.states import STRENGTH, BatchState, OutcomeStatus
+from include.domain.states import STRENGTH, BatchState, NextAction, OutcomeStatus, ProposalState
 from include.flows import explain_words as words
+from include.ledger.breaks import RULE as BY_RULE
 from include.ledger.stories import Records, Row
 
 
@@ -70,6 +71,10 @@ _SHOWN_STATES: Final = {
 }
 
 
+_TOLD_ELSEWHERE: Final = ("hold", "lift", "cancel", "close", "settle")
+"""Decisions that have records of their own, which say more than their event."""
+
+
 def facts(records: Records) -> Iterator[tuple[str, str]]:
     """Customer, amount, due date, ... as they were last seen."""
     seen = [*records.attempts, *sorted((*records.rejected, *records.passed), key=lambda row: int(row["run_id"]))]
@@ -109,8 +114,14 @@ def where_it_stands(records: Records) -> str:
     return "No attempt has been made yet."
 
 
-def steps(records: Records, codes: ResponseCodes) -> Iterator[Step]:
-    """Everything that happened, in no particular order."""
+def steps(records: Records, codes: ResponseCodes, pay_days: Collection[int]) -> Iterator[Step]:
+    """Everything that happened, in no particular order.
+
+    Args:
+        records: What the ledger knows.
+        codes: What response codes mean to the profile.
+        pay_days: The profile's, as days of the month.
+    """
     yield from _rejections(records)
     yield from _passed(records)
     yield from _holds(records)
@@ -120,6 +131,9 @@ def steps(records: Records, codes: ResponseCodes) -> Iterator[Step]:
     yield from _brakes(records)
     yield from _lines(records, codes)
     yield from _other_outcomes(records)
+    yield from _testimonies(records)
+    yield from _plans(records, pay_days)
+    yield from _proposals(records)
     yield from _breaks(records)
     if records.closed is not None:
         yield _closing(records.closed)
@@ -173,7 +187,7 @@ def _holds(records: Records) -> Iterator[Step]:
 
 def _decisions(records: Records) -> Iterator[Step]:
     for row in records.events:
-        if row["batch_id"] is not None or row["kind"] in ("hold", "lift", "cancel"):  # those have records of their own
+        if row["batch_id"] is not None or row["kind"] in _TOLD_ELSEWHERE:
             continue
         title, effect = words.DECISIONS.get(row["kind"], (str(row["kind"]).replace("_", " ").capitalize(), ""))
         why = json.loads(row["details"]).get("why")
@@ -247,13 +261,52 @@ def _lines(records: Records, codes: ResponseCodes) -> Iterator[Step]:
 
 def _other_outcomes(records: Records) -> Iterator[Step]:
     attempt_no = {row["invoice_number"]: row["attempt_no"] for row in records.attempts}
+    said = {(row["invoice_number"], row["witness"]) for row in records.testimonies}
     for row in records.outcomes:
-        if row["witness"] == "report":
+        if row["witness"] == "report" or (row["invoice_number"], row["witness"]) in said:
             continue
         title = f"Attempt {attempt_no[row['invoice_number']]} {row['status']}"
-        said = (f"{_foreign(row['proof'])}.",) if row["proof"] else ()
+        proof = (f"{_foreign(row['proof'])}.",) if row["proof"] else ()
         kind = {"withdrawn": "stopped"}.get(row["status"], str(row["status"]))
-        yield Step(row["decided_at"], Order.REPORTED, kind, title, said, f"witness: {row['witness']}")
+        yield Step(row["decided_at"], Order.REPORTED, kind, title, proof, f"witness: {row['witness']}")
+
+
+def _testimonies(records: Records) -> Iterator[Step]:
+    attempt_no = {row["invoice_number"]: row["attempt_no"] for row in records.attempts}
+    for row in records.testimonies:
+        by_person = row["witness"] == "person"
+        who = "settled by a person" if by_person else f"says DOKU's {row['witness']}"
+        title = f"Attempt {attempt_no[row['invoice_number']]} {row['status']}: {who}"
+        said = [f"Evidence: “{_foreign(row['evidence'])}”."]
+        said += [f"Confirmed by {row['confirmed_by']}."] if row["confirmed_by"] else []
+        kind = "person" if by_person else str(row["status"])
+        yield Step(row["said_at"], Order.REPORTED, kind, title, tuple(said), f"decided by {row['said_by']}")
+
+
+def _plans(records: Records, pay_days: Collection[int]) -> Iterator[Step]:
+    for row in records.plans:
+        title = words.PLANS.get(row["action"], str(row["action"]).replace("_", " ").capitalize())
+        if row["action"] == NextAction.RETRY:
+            title = f"{title} for {weekday(row['planned_on'])}"
+        reason = _foreign(row["words"])
+        why = f"decided by {row['decided_by']}" if row["decided_by"] else f"rule {row['rule']}"
+        kind = "person" if row["decided_by"] else "plain"
+        said = [f"{reason[:1].upper()}{reason[1:]}."]
+        planned = row["action"] == NextAction.RETRY and row["pay_day"]
+        said += ["That is a pay day."] if planned and row["planned_on"].day in pay_days else []
+        yield Step(row["decided_at"], Order.PLANNED, kind, title, tuple(said), why)
+
+
+def _proposals(records: Records) -> Iterator[Step]:
+    for row in records.proposals:
+        said = (f"“{_foreign(row['why'])}”", "It has no effect until another person confirms it.")
+        title = f"Proposed: {str(row['operation']).replace('_', ' ')}"
+        by = f"proposal {row['proposal_id']} by {row['proposed_by']}"
+        yield Step(row["proposed_at"], Order.DECIDED, "person", title, said, by)
+        if row["answered_at"] is not None:
+            answer = "Proposal confirmed" if row["state"] == ProposalState.CONFIRMED else "Proposal dropped"
+            by = f"proposal {row['proposal_id']}; decided by {row['answered_by']}"
+            yield Step(row["answered_at"], Order.DECIDED, "person", answer, (), by)
 
 
 def _breaks(records: Records) -> Iterator[Step]:
@@ -261,10 +314,14 @@ def _breaks(records: Records) -> Iterator[Step]:
         what = words.BREAKS.get(row["kind"], str(row["kind"]).replace("_", " "))
         said = (f"{_foreign(row['details'])}.", "A person looks into it.")
         yield Step(row["opened_at"], Order.BREAK, "stopped", f"Break opened: {what}", said, f"break {row['break_id']}")
-        if row["closed_at"] is not None:
-            title = f"Break {row['state']}: {what}"
-            reason = (f"“{_foreign(row['closed_reason'] or '')}”",)
-            yield Step(row["closed_at"], Order.DECIDED, "person", title, reason, f"decided by {row['closed_by']}")
+        for state, by, at, text in (
+            ("explained", row["explained_by"], row["explained_at"], row["explanation"]),
+            ("resolved", row["closed_by"], row["closed_at"], row["closed_reason"]),
+        ):
+            if at is not None:
+                why = f"break {row['break_id']}; decided by {'a rule' if by == BY_RULE else by}"
+                kind = "plain" if by == BY_RULE else "person"
+                yield Step(at, Order.DECIDED, kind, f"Break {state}: {what}", (f"“{_foreign(text)}”",), why)
 
 
 def _of_last_attempt(records: Records, status: OutcomeStatus | None) -> str:
@@ -277,8 +334,18 @@ def _of_last_attempt(records: Records, status: OutcomeStatus | None) -> str:
     return {
         OutcomeStatus.UNKNOWN: f"Unknown: nobody can say what became of {name}. Nothing is tried until that is known.",
         OutcomeStatus.WITHDRAWN: f"Open: {name} was withdrawn and never charged; the next run takes the charge again.",
-        OutcomeStatus.DECLINED: f"Not paid: {name} was declined.",
+        OutcomeStatus.DECLINED: f"Not paid: {name} was declined. {_what_next(records, last)}".rstrip(),
     }[status]
+
+
+def _what_next(records: Records, last: Row) -> str:
+    plans = [row for row in records.plans if row["invoice_number"] == last["invoice_number"]]
+    if not plans:
+        return ""
+    newest = plans[-1]
+    if newest["action"] == NextAction.RETRY:
+        return f"The next attempt is planned for {weekday(newest['planned_on'])}."
+    return f"{words.PLANS.get(newest['action'], str(newest['action']))}."
 
 
 def _strongest(records: Records, invoice_number: str) -> OutcomeStatus | None:

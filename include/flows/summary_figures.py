@@ -17,7 +17,6 @@ from include.flows.context import FlowContext
 from include.ledger.books import submit_runs
 from include.ledger.claims import batches_of_run
 from include.ledger.summaries import Breaks, Cell, Open, Planned, breaks, cube, open_matters, planned
-from include.schemas.profile import SHIPPED_CONFIG
 
 WINDOW_DAYS: Final = 60
 """How many days a summary looks back."""
@@ -65,7 +64,7 @@ def figures_of(context: FlowContext, business_date: date, window: Window) -> dic
         `day`: the books of the day's runs, and its declines; `currencies`: for each, totals, days, codes, classes,
         channels, banks, ages and planned attempts; `breaks`.
     """
-    codes = ResponseCodes.load(SHIPPED_CONFIG / "codes.toml")
+    codes = ResponseCodes.of(context.profile)
     cells = [cell for cell in window.cells if cell.business_date >= window.first]
     of_day = [cell for cell in window.cells if cell.business_date == business_date]
     currencies = sorted({one.currency for one in (*cells, *of_day)} | set(context.profile.limits.currencies))

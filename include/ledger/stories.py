@@ -5,7 +5,7 @@ only decisions are looked for in the whole (short) trail of the profiles concern
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, or_, select, union
@@ -18,7 +18,9 @@ from include.ledger.tables import (
     closed_charge,
     event,
     hold,
+    next_attempt,
     outcome,
+    proposal,
     quarantine,
     quarantined_charge,
     recon_break,
@@ -26,6 +28,7 @@ from include.ledger.tables import (
     report_line,
     run,
     run_charge,
+    testimony,
 )
 
 Row = Mapping[str, Any]
@@ -42,6 +45,8 @@ class Records:
         attempts: With their batch.
         outcomes: Whoever witnessed them.
         lines: Report lines that name one of its attempts, with their report.
+        testimonies: What other witnesses said of its attempts.
+        plans: What was decided after its declined attempts.
         breaks: About one of its attempts.
         rejected: What a run found wrong with it, with the run.
         passed: Runs that neither sent nor quarantined it, with the reason.
@@ -51,12 +56,15 @@ class Records:
         events: Of its batches, and decisions about it.
         brakes: Brakes that runs of its batches pulled.
         approvals: Answers to those.
+        proposals: Decisions about it that needed a second person.
     """
 
     charge_id: str
     attempts: Sequence[Row] = ()
     outcomes: Sequence[Row] = ()
     lines: Sequence[Row] = ()
+    testimonies: Sequence[Row] = ()
+    plans: Sequence[Row] = ()
     breaks: Sequence[Row] = ()
     rejected: Sequence[Row] = ()
     passed: Sequence[Row] = ()
@@ -65,7 +73,8 @@ class Records:
     closed: Row | None = None
     events: Sequence[Row] = ()
     brakes: Sequence[Row] = ()
-    approvals: Sequence[Row] = field(default=())
+    approvals: Sequence[Row] = ()
+    proposals: Sequence[Row] = ()
 
     @property
     def known(self) -> bool:
@@ -110,6 +119,9 @@ def records_of(connection: Connection, billing_source: str, profile: str, charge
         attempts=attempts,
         outcomes=_rows(connection, select(outcome).where(outcome.c.invoice_number.in_(numbers))),
         lines=_lines(connection, numbers),
+        testimonies=_rows(connection, select(testimony).where(testimony.c.invoice_number.in_(numbers))),
+        plans=_rows(connection, select(next_attempt).where(next_attempt.c.invoice_number.in_(numbers))
+                    .order_by(next_attempt.c.invoice_number, next_attempt.c.version)),
         breaks=_rows(connection, select(recon_break).where(recon_break.c.invoice_number.in_(numbers))),
         rejected=rejected,
         passed=passed,
@@ -118,9 +130,10 @@ def records_of(connection: Connection, billing_source: str, profile: str, charge
             "charge": {charge_id}, "customer": customers, "batch": set(files), "profile": profiles,
         }),
         closed=_one(connection, select(closed_charge).where(*_about(closed_charge, billing_source, charge_id))),
-        events=_events(connection, profiles, batches, {charge_id, *numbers}),
+        events=_events(connection, profiles, batches, {charge_id, *numbers, *files}),
         brakes=_rows(connection, select(brake).where(brake.c.run_id.in_(runs), brake.c.kind != "none")),
         approvals=_rows(connection, select(approval).where(approval.c.run_id.in_(runs))),
+        proposals=_proposals(connection, profiles, {charge_id, *numbers}),
     )  # fmt: skip
 
 
@@ -174,6 +187,11 @@ def _events(connection: Connection, profiles: set[str], batches: Sequence[int], 
     about = or_(event.c.batch_id.in_(batches), and_(event.c.batch_id.is_(None), event.c.subject.in_(subjects)))
     where = (event.c.profile.in_(profiles), about)
     return _rows(connection, select(event).where(*where).order_by(event.c.at, event.c.profile, event.c.seq))
+
+
+def _proposals(connection: Connection, profiles: set[str], subjects: set[str]) -> list[Row]:
+    where = (proposal.c.profile.in_(profiles), proposal.c.subject.in_(subjects))
+    return _rows(connection, select(proposal).where(*where).order_by(proposal.c.proposal_id))
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> list[Row]:

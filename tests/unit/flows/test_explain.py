@@ -4,9 +4,13 @@ import pytest
 import sqlalchemy as sa
 
 from include.flows import decisions
-from include.flows.approve import answer_run
+from include.flows.approve import answer_run, judge_run
+from include.flows.break_decisions import explain_break, resolve_break
 from include.flows.deliver import deliver
 from include.flows.explain import as_text, explain
+from include.flows.explain_steps import Order
+from include.flows.propose import confirm
+from include.flows.settle import settle
 from tests.flows_harness import TOKEN, charge, lost
 
 BY = {"by": "ani", "why": "the customer asked"}
@@ -52,6 +56,7 @@ def test_quarantined_mended_declined_asked_for_again_and_paid(merchant_on_each):
         "Written into a batch file",
         "Delivered to DOKU",
         "Declined, says DOKU of attempt 1",
+        "Waits until the merchant's view asks for it",
         "The merchant was told",
         "Left alone after its decline",
         "Attempt 2 made",
@@ -75,6 +80,108 @@ def test_quarantined_mended_declined_asked_for_again_and_paid(merchant_on_each):
     assert "Fri 20 Nov 2026, 06:00 to Sat 21 Nov 2026, 06:00 (2 times)  Quarantined" in text  # in the merchant's time
     assert "[run 3; rule first; line 1 of TKN_MCH0001_20261122_0001.TXT]" in text
     assert TOKEN not in text
+
+
+def test_quarantined_mended_declined_attempted_again_on_payday_and_paid(merchant_on_each):
+    """A charge that had everything happen to it, as the support desk reads it."""
+    merchant = merchant_on_each
+    merchant.changed({"retry": {"enabled": True, "pay_days": [25]}})
+    merchant.list_charges(charge("C1", token=None))
+    merchant.submit()
+    merchant.later(days=1)
+    merchant.change_charges("token = :token", token=TOKEN)
+    merchant.submit(business_date=merchant.context.today)
+    merchant.later(hours=4)
+    _answer(merchant, "0051")
+    assert explain(merchant.context, "C1").now == (
+        "Not paid: attempt 1 was declined. The next attempt is planned for Wed 25 Nov 2026."
+    )
+    for _ in range(4):
+        merchant.later(hours=20 if merchant.context.today.day == 21 else 24)
+        merchant.submit(business_date=merchant.context.today)
+    merchant.later(hours=4)
+    _answer(merchant, "0000", name="RPT_2.TXT")
+    story = explain(merchant.context, "C1")
+    assert [step.title for step in story.steps] == [
+        "Quarantined",
+        "Mended",
+        "Attempt 1 made",
+        "Written into a batch file",
+        "Delivered to DOKU",
+        "Declined, says DOKU of attempt 1",
+        "Next attempt planned for Wed 25 Nov 2026",
+        "The merchant was told",
+        "Left for its planned day",
+        "Attempt 2 made",
+        "Written into a batch file",
+        "Delivered to DOKU",
+        "Paid, says DOKU of attempt 2",
+        "The merchant was told",
+    ]
+    assert story.now == "It is paid, with attempt 2: Rp 150,000. Nothing more is charged."
+    planned, waiting, second = (story.steps[place] for place in (6, 8, 9))
+    assert planned.why.startswith("rule ")
+    assert planned.words[-1] == "That is a pay day."
+    assert waiting.times == 3
+    assert second.words[1] == "The attempt before was declined, and its planned day had come."
+    assert TOKEN not in as_text(story)
+    for step in story.steps:  # every step has its rule, its file or its person
+        assert step.why
+        assert all(sentence.endswith((".", "”", "?")) for sentence in step.words), step.words
+
+
+@pytest.mark.parametrize(
+    ("code", "now"),
+    [
+        ("0014", "Not paid: attempt 1 was declined. Never again with this card or account."),
+        ("0054", "Not paid: attempt 1 was declined. Waits until the customer or the card changes."),
+        ("0003", "Not paid: attempt 1 was declined. Waits until the merchant's set-up at DOKU is mended."),
+        ("00R1", "Not paid: attempt 1 was declined. The customer revoked the agreement."),
+    ],
+)
+def test_what_comes_after_each_class_of_decline(make_merchant, code, now):
+    merchant = make_merchant(changes={"retry": {"enabled": True}})
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    _answer(merchant, code)
+    story = explain(merchant.context, "C1")
+    assert story.now == now
+    assert any(step.order == Order.PLANNED and step.why.startswith("rule ") for step in story.steps)
+
+
+def test_an_attempt_that_two_people_settled(make_merchant):
+    merchant = make_merchant(changes={"decisions": {"four_eyes": True}})
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    _answer(merchant, "0068")
+    merchant.later(days=2)
+    about = {"invoice_number": merchant.invoices()["C1"], "outcome": "paid", "evidence": f"DOKU's mail, card {CARD}"}
+    settle(merchant.context, **about, **BY)
+    merchant.later(minutes=30)
+    confirm(merchant.context, proposal=1, by="budi", why="saw the mail")
+    story = explain(merchant.context, "C1")
+    titles = [step.title for step in story.steps]
+    assert titles.index("Proposed: settle") < titles.index("Attempt 1 paid: settled by a person")
+    assert "Proposal confirmed" in titles
+    assert titles.count("Attempt 1 paid: settled by a person") == 1
+    (settled,) = _steps(merchant, "Attempt 1 paid: settled by a person")
+    assert settled.words[-1] == "Confirmed by budi."
+    assert CARD not in as_text(story)
+    assert story.now.startswith("It is paid")
+
+
+def test_a_break_that_was_explained_and_resolved(merchant):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    merchant.later(hours=1)
+    _answer(merchant, "0000", amount=1)
+    merchant.later(hours=1)
+    explain_break(merchant.context, number=1, by="ani", why="DOKU's rounding")
+    merchant.later(hours=1)
+    resolve_break(merchant.context, number=1, by="ani", why="they mended it", difference="void")
+    titles = [title for title in _titles(merchant) if title.startswith("Break")]
+    assert titles == [f"Break {what}: the amounts differ" for what in ("opened", "explained", "resolved")]
+    assert _steps(merchant, titles[-1])[0].words == ("“they mended it”",)
 
 
 def test_by_the_invoice_number_it_is_the_same_story(merchant):
@@ -102,7 +209,7 @@ def test_where_a_charge_stands_on_its_way(merchant):
     assert story.now.startswith("Unknown: nobody can say what became of attempt 1")
     assert "find out whether the customer was charged" in story.steps[-2].words[0]
     _answer(merchant, "0005", name="RPT_2.TXT")
-    assert explain(merchant.context, "C1").now == "Not paid: attempt 1 was declined."
+    assert explain(merchant.context, "C1").now.startswith("Not paid: attempt 1 was declined.")
 
 
 def test_people_stand_in_the_story_with_their_words(merchant):
@@ -148,8 +255,6 @@ def test_a_brake_its_answer_and_what_followed(make_merchant):
     merchant = make_merchant(changes={"brakes": {"max_total": 100_000}})
     merchant.list_charges(charge("C1"))
     run, (batch_id,) = merchant.seal()
-    from include.flows.approve import judge_run
-
     judge_run(merchant.context, run.run_id)
     answer_run(merchant.context, run.run_id, by="citra", approve=True, words="month end")
     deliver(merchant.context, batch_id, run.run_id)
