@@ -15,6 +15,7 @@ from include.domain.watch import Kind, Matter, Watcher
 
 PAGE: Final = "watchdog.md"
 _CLI: Final = "python -m include.cli"
+_SHOWS: Final = "A decision shows what it would do; --apply does it."
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Place:
     def at(self, moment: datetime) -> str:
         """A moment for people."""
         return local_time(moment, self.zone)
+
+    def decision(self, name: str, about: str = "") -> str:
+        """The command of a person's decision."""
+        return f"{_CLI} {name} {about}{' ' if about else ''}--profile {self.profile} --by <name> --why <reason>"
 
     def submit(self) -> str:
         """The DAG that sends."""
@@ -80,8 +85,7 @@ def not_sent(
         why = f"A brake stopped run {braked}, and nobody has answered."
         action = (
             "Look at the figures in Airflow (Browse > Required Actions) and answer there, or "
-            f"`{_CLI} approve --profile {place.profile} --run-id {braked} --by <name> --why <reason>` (or `refuse`), "
-            "and clear deliver."
+            f"`{place.decision('approve', f'--run-id {braked}')}` (or `refuse`), and clear deliver. {_SHOWS}"
         )
         runbook = "approval.md"
     else:
@@ -105,8 +109,8 @@ def delivery_unknown(place: Place, name: str, what: str, since: datetime, expect
         Kind.DELIVERY_UNKNOWN, name, expected_by,
         f"Since {place.at(since)} nobody can say whether {name} ({what}) was delivered. The server was asked at each "
         "look and shows nothing of it. It is not sent again.",
-        f"Ask DOKU's support whether they have a file of that name. Then `{_CLI} arrived {name} --profile "
-        f"{place.profile} --by <name> --why <answer>`, or `never-arrived` in its place.",
+        f"Ask DOKU's support whether they have a file of that name. Then `{place.decision('arrived', name)}`, or "
+        f"`never-arrived` in its place. {_SHOWS}",
         "delivery-unknown.md",
     )  # fmt: skip
 
@@ -171,7 +175,7 @@ def report_refused(place: Place, name: str, fetched_at: datetime, reason: str) -
         Kind.REPORT_REFUSED, name, fetched_at,
         f"Report {name} was refused whole: {reason}",
         "Ask DOKU for the report again. If the key, the layout or a limit of ours was wrong, mend it and "
-        f"`{_CLI} reopen {name} --profile {place.profile} --by <name> --why <reason>`.",
+        f"`{place.decision('reopen', name)}`. {_SHOWS}",
         "report-refused.md",
     )  # fmt: skip
 
@@ -198,13 +202,13 @@ def server_silent(server: str, problem: str, expected_by: datetime) -> Matter:
     )  # fmt: skip
 
 
-def money_at_risk(break_id: int, what: str, details: str, opened_at: datetime) -> Matter:
+def money_at_risk(place: Place, break_id: int, what: str, details: str, opened_at: datetime) -> Matter:
     """A break that may mean that a customer is charged twice."""
     return Matter(
         Kind.MONEY_AT_RISK, f"break {break_id}", opened_at,
         f"{what.replace('_', ' ').capitalize()}: {details}",
-        "Ask DOKU to stop or refund the second payment of this charge, and settle the break with their answer. Nothing "
-        "further is sent for the charge.",
+        "Ask DOKU by telephone to stop or refund the second payment of this charge; nothing further is sent for it. "
+        f"With their answer `{place.decision('resolve-break', str(break_id))}`. {_SHOWS}",
         f"{PAGE}#money-at-risk", at_once=True,
     )  # fmt: skip
 
@@ -216,7 +220,7 @@ def set_up_broken(place: Place, subject: str, count: int, codes: str, expected_b
         f"{count} charges of {place.profile} were declined because of the merchant's set-up at DOKU (response codes "
         f"{codes}). They are held: no further attempt helps until it is mended.",
         "Ask DOKU's Account Manager what these codes mean for this account (limits, card types, agreement) and have it "
-        "mended. Then say so, as the runbook describes; only then are the charges tried again.",
+        f"mended. Then `{place.decision('setup-mended')}`: only then are the charges tried again. {_SHOWS}",
         f"{PAGE}#set-up-broken",
     )  # fmt: skip
 
@@ -226,7 +230,8 @@ def breaks_old(what: str, count: int, oldest: datetime, late_since: datetime, pl
     return Matter(
         Kind.BREAKS_OLD, what, late_since,
         f"{count} breaks of the kind {what.replace('_', ' ')} are open, the oldest since {place.at(oldest)}.",
-        "Look at both sides of each (table recon_break of the ledger), ask DOKU which is right, and resolve it.",
+        f"`{_CLI} breaks --profile {place.profile}` lists them with both sides. Ask DOKU which is right, then "
+        f"`{place.decision('resolve-break', '<number>')}`. {_SHOWS}",
         f"{PAGE}#breaks-and-quarantine",
     )  # fmt: skip
 
@@ -237,7 +242,7 @@ def quarantine_old(count: int, oldest: datetime, late_since: datetime, place: Pl
         Kind.QUARANTINE_OLD, "quarantine", late_since,
         f"{count} charges are quarantined, the oldest since {place.at(oldest)}: they are not collected.",
         f"`{_CLI} quarantine --profile {place.profile}` lists them with their reasons. Mend the rows in the merchant's "
-        "view, or cancel the charges.",
+        f"view, or `{place.decision('cancel', '<charge>')}`. {_SHOWS}",
         f"{PAGE}#breaks-and-quarantine",
     )  # fmt: skip
 

@@ -112,7 +112,7 @@ def _standing(context: FlowContext, connection: Connection, place: Place, watche
     for refused in refused_reports(connection, profile, since=now - timedelta(days=1)):
         yield words.report_refused(place, refused.name, refused.since, refused.why)
     for one in breaks_of(connection, profile, AT_RISK):
-        yield words.money_at_risk(one.break_id, one.kind, one.details, one.opened_at)
+        yield words.money_at_risk(place, one.break_id, one.kind, one.details, one.opened_at)
     yield from _old(context, connection, place)
     yield from ending_soon(context)
     yield from _silent_watchers(context, connection, place, watcher)

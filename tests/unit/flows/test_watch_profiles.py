@@ -82,7 +82,7 @@ def test_what_is_late_is_printed_and_told_once(person):
     open_break(person, AT_RISK[0])
     code, said, complaint, told = person.watches("--profile", "insurance")
     assert (code, complaint) == (1, "")
-    assert said.startswith("insurance: Collected twice: both sides\n  Do this: Ask DOKU to stop or refund")
+    assert said.startswith("insurance: Collected twice: both sides\n  Do this: Ask DOKU by telephone to stop or refund")
     assert told == [("critical", "money_at_risk", "insurance")]
     assert person.watches()[0::3] == (1, [])
 

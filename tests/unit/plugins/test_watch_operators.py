@@ -54,7 +54,7 @@ def test_what_is_late_is_told_through_notifiers_once_and_leaves_the_task_green(t
     assert _look() == {"profile": "insurance", "open": {"money_at_risk": 1}, "told": 2}
     assert _look() == {"profile": "insurance", "open": {"money_at_risk": 1}, "told": 0}
     (message,), (document,) = told.mail.messages, told.hook.documents
-    assert "Do this: Ask DOKU to stop or refund" in message.get_content()
+    assert "Do this: Ask DOKU by telephone to stop or refund" in message.get_content()
     assert document["runbook"] == "docs/runbooks/watchdog.md#money-at-risk"
     assert [row["watcher"] for row in told.sql("SELECT watcher FROM watch_look")] == ["airflow"]
 
