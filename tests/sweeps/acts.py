@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
+from include.domain.alert_text import Notice
 from include.domain.errors import ApprovalMissing, ApprovalRefused, DeliveryRefused, DeliveryUnknown, LedgerError
 from include.domain.states import RunKind
+from include.domain.watch import Watcher
 from include.flows.approve import answer_run, judge_run
 from include.flows.close import close_submit_run
 from include.flows.context import FlowContext
@@ -17,6 +19,7 @@ from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
 from include.flows.submit import extract_and_claim
+from include.flows.watch import watch
 from include.ledger.claims import batches_of_run
 from include.ledger.runs import Run, RunRequest, open_run
 from tests.stack import by_flows
@@ -175,6 +178,17 @@ def reconcile(stage: Stage) -> None:
             close_reconcile_run(context, run)
         if not concluded.waiting and number:  # twice at least: reports may come again
             return
+
+
+def look(stage: Stage) -> None:
+    """The watchdog; whom it tells write down what they were told."""
+
+    def tell(channel: str, notice: Notice) -> None:
+        with (stage.scene.root / "told.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{notice.key} {notice.state} {notice.kind}\n")
+
+    with stage.context() as context:
+        watch(context, Watcher.OUTSIDE, tell)
 
 
 def _answer(stage: Stage, approve: bool) -> None:

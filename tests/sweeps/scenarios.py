@@ -106,6 +106,16 @@ SCENARIOS: Final = {
             (Act(acts.claim), Act(acts.seal), *_submit(day=1), Act(acts.reconcile, day=1)),
         ),
         Scenario(
+            "watched",
+            "A batch is late, the watchdog tells; it leaves after all, and the watchdog tells that this is over",
+            (
+                Act(acts.claim), Act(acts.seal), Act(acts.look, hour=11), Act(acts.deliver_all, hour=12),
+                Act(acts.close, hour=12), Act(acts.look, hour=12.5), Act(acts.reconcile, hour=13),
+                Act(acts.look, hour=14),
+            ),
+            {"watch": {"notify": ["ops"]}},
+        ),
+        Scenario(
             "approved",
             "A brake stops the run until a person approves it",
             (

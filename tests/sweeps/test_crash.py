@@ -19,6 +19,7 @@ _SAMPLE = {
         "ingest: everything staged", "write back: merchant told", "write back: report deleted",
     ),
     "late": ("withdraw: committed", "withdraw: merchant told"),
+    "watched": ("watch: people told",),
 }  # fmt: skip
 
 
