@@ -94,8 +94,8 @@ def refuse_unless_approved(context: FlowContext, run_id: int) -> None:
     raise ApprovalMissing(
         f"A brake stopped this run before delivery ({in_words(context, found)}). Nothing was sent. "
         f"Look at the figures, then `python -m include.cli approve --profile {context.profile.name} --run-id {run_id} "
-        "--by NAME --why WORDS --apply` and clear the delivery; or clear `approve`, with what follows it, and answer in "
-        "Airflow (Browse > Required Actions)."
+        "--by NAME --why WORDS --apply` and clear the delivery; or clear `approve`, with what follows it, and answer "
+        "in Airflow (Browse > Required Actions)."
     )
 
 

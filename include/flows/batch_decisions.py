@@ -80,11 +80,12 @@ def resend(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
         raise NotAllowed(
             f"The server has {file_name} ({there}): it is not sent again. Clear its delivery task to record that."
         )
+    with context.ledger.read() as connection:
+        holds = holds_on_batch(connection, batch)
+    if holds:
+        raise NotAllowed(f"{file_name} is not sent: {'; '.join(one.words for one in holds)}. Lift the hold first.")
     refuse_unless_approved(context, batch.run_id)
     with context.ledger.write() as connection:
-        holds = holds_on_batch(connection, batch)
-        if holds:
-            raise NotAllowed(f"{file_name} is not sent: {'; '.join(one.words for one in holds)}. Lift the hold first.")
         note = Note(context.clock(), by, None, {"why": why})
         add_decision(connection, context.profile.name, "resend", file_name, note)
     if context.rehearsing:

@@ -14,14 +14,19 @@ _TWO_LIVE: Final = """
         SELECT a.charge_id, coalesce((SELECT max(o.strength) FROM outcome o
                                       WHERE o.invoice_number = a.invoice_number), 0) AS strength
         FROM attempt a WHERE a.billing_source = :billing_source
-    ) s WHERE strength NOT IN (2, 3) GROUP BY charge_id HAVING count(*) > 1 ORDER BY charge_id
+    ) s WHERE strength NOT IN (2, 3) AND NOT EXISTS (
+        SELECT 1 FROM recon_break k JOIN attempt x ON x.invoice_number = k.invoice_number
+        WHERE k.kind IN ('paid_while_in_flight', 'collected_twice') AND x.billing_source = :billing_source
+          AND x.charge_id = s.charge_id)
+    GROUP BY charge_id HAVING count(*) > 1 ORDER BY charge_id
 """
+# Where a report called an attempt paid after all, there is a break that says so.
 
 _NO_WITNESS: Final = """
     SELECT o.invoice_number, o.status, o.witness
     FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
     LEFT JOIN report_line l ON l.report_id = o.report_id AND l.line_no = o.report_line_no
-         AND l.invoice_number = o.invoice_number AND l.status = o.status
+         AND l.invoice_number = o.invoice_number AND (l.status = o.status OR o.status = 'unknown')
     WHERE a.profile = :profile
       AND ((o.witness = 'report' AND l.line_no IS NULL)
            OR (o.witness NOT IN ('report', 'delivery', 'look_again', 'person', 'status', 'notification', 'billing'))

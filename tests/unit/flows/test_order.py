@@ -34,6 +34,7 @@ def base(tmp_path_factory, ledger_file, doku_keys):
     merchant.reconcile()
     merchant.change_charges("attempt_no = 2 WHERE charge_id IN ('C1', 'C2')")
     merchant.submit()
+    assert len(merchant.sql("SELECT * FROM attempt WHERE attempt_no = 2")) == len(AGAIN)
     merchant.ledger.engine.dispose()
     return root, doku_keys
 
