@@ -1,0 +1,255 @@
+"""From a report to the next attempt: decided once, told to the merchant, sent on its day, and never against a rule."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from include.domain.errors import ApprovalMissing, NotAllowed
+from include.domain.states import RunKind
+from include.flows.deliver import deliver
+from include.flows.operate import carry_out, rehearse
+from include.flows.plan_next import plan_next_attempts
+from include.flows.reconcile import has_pending_work, write_back
+from include.flows.verify import findings
+from tests.flows_harness import BUSINESS_DATE, charge
+
+MONDAY = date(2026, 11, 23)
+PAY_DAY = date(2026, 11, 25)
+BY = {"by": "ani", "why": "DOKU says so"}
+
+
+def answered(merchant, *answers: tuple[str, str], name: str = "RPT_1.TXT") -> None:
+    """DOKU answers the last attempts of charges, and reconciliation runs."""
+    amounts = {row["charge_id"]: row["amount"] for row in merchant.sql("SELECT * FROM attempt")}
+    invoices = merchant.invoices()
+    merchant.report(*((invoices[one], amounts[one], code) for one, code in answers), name=name)
+    merchant.reconcile()
+
+
+def submit_on(merchant, day: date) -> list[str]:
+    """The ordinary run of a day; the rules of what it sent."""
+    merchant.now += timedelta(days=(day - merchant.context.today).days)
+    _, batch_ids = merchant.submit(business_date=day)
+    rows = merchant.sql("SELECT batch_id, rule FROM attempt ORDER BY batch_id, line_no")
+    return [row["rule"] for row in rows if row["batch_id"] in batch_ids]
+
+
+def decisions(merchant) -> dict[str, list[tuple[str, str | None]]]:
+    """(action, planned day) of every decision, by charge, in order."""
+    rows = merchant.sql(
+        "SELECT a.charge_id, p.action, p.planned_on FROM next_attempt p JOIN attempt a USING (invoice_number)"
+        " ORDER BY a.charge_id, a.attempt_no, p.version"
+    )
+    found: dict[str, list[tuple[str, str | None]]] = {}
+    for row in rows:
+        planned = str(row["planned_on"]) if row["planned_on"] else None
+        found.setdefault(row["charge_id"], []).append((row["action"], planned))
+    return found
+
+
+def told(merchant, charge_id: str, attempt_no: int = 1) -> tuple[str, Any]:
+    row = merchant.told()[charge_id, attempt_no]
+    return row["status"], str(row["next_attempt_on"]) if row["next_attempt_on"] else None
+
+
+def test_each_decline_is_decided_on_and_the_merchant_is_told_the_day(merchant):
+    names = ("NOW", "MONEY", "CHANGE", "NEVER", "SETUP", "PAID", "WHAT")
+    merchant.list_charges(*(charge(name) for name in names))
+    merchant.submit()
+    codes = ("0091", "0051", "0054", "0004", "0058", "0000", "QQQQ")
+    answered(merchant, *zip(names, codes, strict=True))
+    assert decisions(merchant) == {
+        "NOW": [("retry", str(MONDAY))],  # Saturday and Sunday are passed over
+        "MONEY": [("retry", str(PAY_DAY))],
+        "CHANGE": [("after_change", None)],
+        "NEVER": [("never", None)],
+        "SETUP": [("merchant_setup", None)],
+    }
+    assert told(merchant, "NOW") == ("declined", str(MONDAY))
+    assert told(merchant, "MONEY") == ("declined", str(PAY_DAY))
+    assert told(merchant, "CHANGE") == ("declined", None)
+    assert told(merchant, "WHAT") == ("unknown", None)
+    assert not has_pending_work(merchant.context)
+    assert list(findings(merchant.context)) == []
+
+
+def test_a_declined_charge_is_tried_again_on_its_day_and_no_other(merchant):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    answered(merchant, ("C1", "0051"))
+    for day in range(1, 5):
+        assert submit_on(merchant, BUSINESS_DATE + timedelta(days=day)) == []
+    assert submit_on(merchant, PAY_DAY) == ["planned"]
+    assert submit_on(merchant, PAY_DAY + timedelta(days=1)) == []
+    answered(merchant, ("C1", "0000"), name="RPT_2.TXT")
+    assert told(merchant, "C1", 2) == ("paid", None)
+    assert submit_on(merchant, PAY_DAY + timedelta(days=5)) == []
+
+
+def test_tries_end(merchant):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    sent = 1
+    for number in range(40):
+        if any(row["status"] == "in_flight" for row in merchant.told().values()):
+            answered(merchant, ("C1", "0091"), name=f"RPT_{number}.TXT")
+        sent += len(submit_on(merchant, merchant.context.today + timedelta(days=1)))
+    assert sent == merchant.profile.retry.max_per_charge
+    assert decisions(merchant)["C1"][-1] == ("exhausted", None)
+    assert list(findings(merchant.context)) == []
+
+
+def test_planning_again_changes_nothing(merchant):
+    merchant.list_charges(charge("C1"), charge("C2"))
+    merchant.submit()
+    answered(merchant, ("C1", "0091"), ("C2", "0004"))
+    before = merchant.dump("run")
+    run = merchant.run(RunKind.RECONCILE)
+    assert plan_next_attempts(merchant.context, run.run_id) == {}
+    write_back(merchant.context)
+    assert merchant.dump("run") == before
+
+
+def test_a_report_that_came_in_after_the_planning_is_not_told_without(merchant):
+    """Another run took it in meanwhile; whoever tells it decides first."""
+    from include.flows.ingest import ingest_fetched
+
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    merchant.report((merchant.invoices()["C1"], 150_000, "0091"))
+    merchant.fetch()
+    ingest_fetched(merchant.context)
+    write_back(merchant.context)
+    assert told(merchant, "C1") == ("declined", str(MONDAY))
+
+
+def test_paid_after_declined_cancels_the_plan_and_the_merchant_hears_of_it(merchant):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    answered(merchant, ("C1", "0091"))
+    answered(merchant, ("C1", "0000"), name="RPT_2.TXT")
+    assert decisions(merchant)["C1"] == [("retry", str(MONDAY)), ("cancelled", None)]
+    assert told(merchant, "C1") == ("paid", None)
+    assert submit_on(merchant, MONDAY) == []
+
+
+def test_an_older_attempt_that_turns_out_paid_cancels_the_plan_of_a_later_one(merchant):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    first = merchant.invoices()["C1"]
+    answered(merchant, ("C1", "0091"))
+    submit_on(merchant, MONDAY)
+    answered(merchant, ("C1", "0091"), name="RPT_2.TXT")
+    merchant.report((first, 150_000, "0000"), name="RPT_3.TXT")
+    merchant.reconcile()
+    assert decisions(merchant)["C1"][-1] == ("cancelled", None)
+    assert submit_on(merchant, MONDAY + timedelta(days=7)) == []
+
+
+def test_a_charge_that_a_person_closed_is_not_planned(merchant):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    answered(merchant, ("C1", "0091"))
+    carry_out(merchant.context, "close", {"charge_id": "C1", "reason": "paid_elsewhere"}, **BY)
+    merchant.reconcile()
+    assert decisions(merchant)["C1"][-1] == ("cancelled", None)
+    assert told(merchant, "C1")[1] is None
+
+
+def test_a_plan_whose_charge_is_gone_is_closed_and_told(merchant):
+    merchant.list_charges(charge("C1"), charge("C2"))
+    merchant.submit()
+    answered(merchant, ("C1", "0091"), ("C2", "0091"))
+    merchant.change_charges("due_date = '2026-11-20' WHERE charge_id = 'C2'")
+    with merchant.billing.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM charges WHERE charge_id = 'C1'")
+    assert submit_on(merchant, MONDAY) == ["planned"]
+    assert decisions(merchant)["C1"][-1] == ("withdrawn", str(MONDAY))
+    assert has_pending_work(merchant.context)
+    merchant.reconcile()
+    assert told(merchant, "C1") == ("declined", None)
+    assert not has_pending_work(merchant.context)
+
+
+def test_never_again_holds_other_charges_on_the_same_card_whoever_asks(merchant):
+    token = "a-token-of-two-charges"
+    merchant.list_charges(charge("C1", token=token), charge("C2", 99_000, token=token))
+    merchant.submit()
+    answered(merchant, ("C1", "0041"), ("C2", "0091"))
+    merchant.list_charges(charge("C3", 50_000, token=token))
+    merchant.change_charges("attempt_no = 2")
+    merchant.change_charges("attempt_no = NULL WHERE charge_id = 'C3'")
+    assert submit_on(merchant, MONDAY) == []
+    fates = merchant.sql("SELECT charge_id, reason FROM run_charge ORDER BY run_id DESC, charge_id LIMIT 3")
+    assert {row["charge_id"]: row["reason"] for row in fates} == {
+        "C1": "never_again", "C2": "instrument_stopped", "C3": "instrument_stopped",
+    }  # fmt: skip
+    merchant.change_charges("token = 'another-token-of-two', attempt_no = NULL")
+    assert sorted(submit_on(merchant, MONDAY + timedelta(days=1))) == ["first", "new_instrument", "planned"]
+
+
+def test_a_revoked_agreement_ends_with_its_billing_number(merchant):
+    merchant.list_charges(charge("C1", billing_number="B1", customer_id="K"))
+    merchant.submit()
+    answered(merchant, ("C1", "00R1"))
+    assert decisions(merchant)["C1"] == [("mandate_ended", None)]
+    merchant.list_charges(
+        charge("C2", billing_number="B1", customer_id="K"), charge("C3", billing_number="B2", customer_id="K")
+    )
+    assert submit_on(merchant, MONDAY) == ["first"]
+
+
+def test_the_fingerprint_outlives_the_token_and_is_not_it(merchant):
+    merchant.list_charges(charge("C1", token="a-token-that-goes-away"), charge("C2", token="a-token-that-goes-away"))
+    merchant.submit()
+    rows = merchant.sql("SELECT token_fingerprint FROM attempt")
+    assert len({row["token_fingerprint"] for row in rows}) == 1
+    assert "a-token" not in rows[0]["token_fingerprint"]
+    with merchant.ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE attempt SET token = ''")
+    answered(merchant, ("C1", "0041"), ("C2", "0091"))
+    assert submit_on(merchant, MONDAY) == []
+
+
+# --- the merchant's set-up ---
+
+
+def test_a_wrong_set_up_stops_the_next_run_until_a_person_says_that_it_is_mended(merchant):
+    merchant.list_charges(charge("C1"), charge("C2"))
+    merchant.submit()
+    answered(merchant, ("C1", "0003"), ("C2", "0000"))
+    merchant.list_charges(charge("C3"))
+    merchant.now += timedelta(days=3)
+    run, (batch_id,) = merchant.seal(business_date=MONDAY)
+    with pytest.raises(ApprovalMissing, match="merchant_setup: 1 charges were declined because"):
+        deliver(merchant.context, batch_id, run.run_id)
+
+    shown = rehearse(merchant.context, "setup_mended", {}, **BY)
+    assert "1 charges are tried again from 2026-11-24 on" in shown.says
+    assert decisions(merchant)["C1"] == [("merchant_setup", None)]
+    assert carry_out(merchant.context, "setup_mended", {}, **BY) == shown.says
+    assert decisions(merchant)["C1"][-1] == ("retry", "2026-11-24")
+    (event,) = merchant.sql("SELECT * FROM event WHERE kind = 'setup_mended'")
+    assert event["actor"] == "ani"
+    with pytest.raises(NotAllowed, match="No charge of profile insurance waits"):
+        carry_out(merchant.context, "setup_mended", {}, **BY)
+    merchant.reconcile()
+    assert told(merchant, "C1") == ("declined", "2026-11-24")
+    assert sorted(submit_on(merchant, MONDAY + timedelta(days=1))) == ["after_withdrawal", "planned"]
+
+
+# --- switched off ---
+
+
+def test_switched_off_only_the_view_asks_but_never_stays_never(make_merchant):
+    merchant = make_merchant(changes={"retry": {"enabled": False}})
+    merchant.list_charges(charge("LATER"), charge("NEVER"), charge("CHANGE"), charge("SETUP"))
+    merchant.submit()
+    answered(merchant, ("LATER", "0091"), ("NEVER", "0041"), ("CHANGE", "0054"), ("SETUP", "0003"))
+    assert {name: found[0][0] for name, found in decisions(merchant).items()} == {
+        "LATER": "ask", "NEVER": "never", "CHANGE": "ask", "SETUP": "ask",
+    }  # fmt: skip
+    assert submit_on(merchant, PAY_DAY) == []
+    merchant.change_charges("attempt_no = 2")
+    assert submit_on(merchant, date(2026, 11, 28)) == ["merchant_asked"] * 3  # a Saturday: the merchant's own calendar
