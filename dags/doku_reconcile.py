@@ -19,8 +19,7 @@ is green.
    changes, or closed; by `retry_rules.toml`, `[retry]` of the profile and the calendar.
 6. `write_back` tells the merchant, with the day of the next attempt.
 7. `close_books` proves `sent = paid + declined + withdrawn + unknown + awaiting` for each batch, and fails if a report was refused.
-8. `summarise` keeps a page and a CSV file for people of each business date that changed: *DOKU collections* in the menu shows
-   them.
+8. `summarise` keeps a page and a CSV file for people of each business date that changed; *DOKU* in the menu shows them.
 
 **When something fails**, the task says in one sentence what is wrong and what to do. Every task may be cleared at any time. A
 refused report changes nothing; ask DOKU for it again, and a file with other content is taken in by the next run.

@@ -25,7 +25,7 @@ class DokuPlugin(AirflowPlugin):
     ]
     external_views: list[Any] = [  # noqa: RUF012
         {
-            "name": "DOKU collections",
+            "name": "DOKU",
             "href": f"{_base_path()}{PREFIX}/",
             "destination": "nav",
             "url_route": "doku",

@@ -156,7 +156,7 @@ def _rejections(records: Records) -> Iterator[Step]:
         said = "The merchant's view lists it without fault now, so it is free again."
         yield Step(
             matter["released_at"], Order.DECIDED, "plain", "Mended", (said,),
-            f"by rule: {matter['release_reason']} (run after run {matter['last_run_id']})",
+            f"by rule: {matter['release_reason']}",
         )  # fmt: skip
 
 

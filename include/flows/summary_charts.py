@@ -28,7 +28,7 @@ _SETTINGS: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "doku",
     "font.family": "sans-serif",
-    "font.size": 10.0,
+    "font.size": 10.5,
     "text.parse_math": False,  # a bank's name with two dollar signs is no formula
     "text.color": _INK,
     "axes.edgecolor": _INK,
@@ -38,7 +38,7 @@ _SETTINGS: Final[dict[Any, Any]] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_WIDE: Final = 5.4
+_WIDE: Final = 4.8
 _one_at_a_time: Final = threading.Lock()
 _PROLOGUE: Final = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA: Final = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from include.domain.days_in_words import weekday
-from include.domain.money import CURRENCY_EXPONENT, for_people
+from include.domain.money import CURRENCY_EXPONENT, for_people, to_major
 from include.flows.books_text import TERMS
 
 _FOLDER: Final = Path(__file__).resolve().parent / "templates"
@@ -38,9 +39,14 @@ def _environment() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "day": _day, "count": lambda count: f"{count:,}", "money": _money, "words": lambda name: name.replace("_", " "),
-        "details": _details, "share": _share,
-    }  # fmt: skip
+        "day": _day,
+        "count": lambda count: f"{count:,}",
+        "money": _money,
+        "figure": _figure,
+        "words": lambda name: name.replace("_", " "),
+        "details": _details,
+        "share": _share,
+    }
     return environment
 
 
@@ -55,6 +61,11 @@ def _day(value: date | str) -> str:
 
 def _money(amount: int, currency: str) -> str:
     return for_people(amount, currency) if currency in CURRENCY_EXPONENT else f"{amount:,} {currency}".strip()
+
+
+def _figure(amount: int, currency: str) -> str:
+    """An amount below a heading that names its currency."""
+    return f"{Decimal(to_major(amount, currency)):,f}" if currency in CURRENCY_EXPONENT else f"{amount:,}"
 
 
 def _details(term: Mapping[str, Any]) -> list[tuple[str, Mapping[str, int]]]:

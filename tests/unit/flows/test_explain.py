@@ -32,6 +32,7 @@ def _answer(merchant, code, charge_id="C1", amount=150_000, name="RPT_1.TXT"):
 
 def test_quarantined_mended_declined_asked_for_again_and_paid(merchant_on_each):
     merchant = merchant_on_each
+    merchant.changed({"retry": {"enabled": False}})
     merchant.list_charges(charge("C1", token=None, billing_number="POL-7"))
     merchant.submit()
     merchant.later(days=1)
