@@ -152,6 +152,12 @@ SCENARIOS: Final = {
             faults=({"name": "upload_cut", "params": {"at": 700}}, "rename_answer_lost"),
         ),
         Scenario(
+            "operated",
+            "Codes that nobody listed and other amounts: a person settles, closes and resolves them",
+            (*_submit(), Act(acts.reconcile), Act(acts.operate, day=2), Act(acts.reconcile, day=2, hour=8)),
+            faults=("lines_code_unlisted", "lines_amount_changed"),
+        ),
+        Scenario(
             "odd reports",
             "A report cut off and repaired later, one twice, one with lines that conflict",
             (*_submit(), Act(acts.reconcile)),

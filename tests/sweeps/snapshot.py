@@ -37,7 +37,8 @@ _LEDGER: Final[Mapping[str, str]] = {
         SELECT f.file_name, l.line_no, l.invoice_number, l.amount, l.currency, l.response_code, l.status, l.line_class
         FROM report_line l JOIN report_file f ON f.report_id = l.report_id
     """,
-    "recon_break": "SELECT profile, kind, subject, invoice_number, amount, details, state FROM recon_break",
+    "recon_break": "SELECT profile, kind, subject, invoice_number, amount, details, state, booked FROM recon_break",
+    "testimony": "SELECT invoice_number, witness, status, said_by, evidence, told_at IS NULL AS untold FROM testimony",
     "quarantine": "SELECT billing_source, charge_id, state, profile, reasons, released_by FROM quarantine",
     "quarantined_charge": """
         SELECT r.external_id, q.row_no, q.charge_id, q.customer_id, q.amount, q.currency, q.due_date, q.reasons

@@ -20,6 +20,7 @@ _SAMPLE = {
     ),
     "late": ("withdraw: committed", "withdraw: merchant told"),
     "watched": ("watch: people told",),
+    "operated": ("settle: recorded", "settle: merchant told"),
 }  # fmt: skip
 
 
