@@ -28,7 +28,7 @@ from include.ledger.watched import (
 )
 
 _SET_UP = "merchant's set-up"
-_LEFT = (BatchState.RENAMING, BatchState.UNKNOWN, BatchState.DELIVERED)
+_UNSURE = (BatchState.RENAMING, BatchState.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,12 @@ def _expect(context: FlowContext, connection: Connection, progress: Progress, se
             created_at=one.created_at,
             cutoff=context.calendar.cutoff_of(one.execute_date),
             delivered_at=one.delivered_at,
-            unsure_since=one.state_since if one.state in (BatchState.RENAMING, BatchState.UNKNOWN) else None,
+            unsure_since=one.state_since if one.state in _UNSURE else None,
         )
-        wanted += [(stage, one.file_name, by) for stage, by in batch_expectations(times, patience).items()]
+        expected = batch_expectations(times, patience)
+        if (by := expected.pop(Stage.SETTLED, None)) is not None:  # a batch may become unknown once more
+            expect_again(connection, profile.name, Stage.SETTLED, one.file_name, by, now)
+        wanted += [(stage, one.file_name, by) for stage, by in expected.items()]
     if settings.claimed_minutes is not False:
         patient = timedelta(minutes=settings.claimed_minutes)
         wanted += [(Stage.CLAIMED, name, began + patient) for name, (_, began) in progress.unclaimed.items()]
@@ -142,8 +145,8 @@ def _is_met(one: Expected, progress: Progress, seen: Seen) -> bool:
 
 
 _BATCH_MET: dict[Stage, Callable[[OpenBatch, Seen], bool]] = {
-    Stage.SENT: lambda batch, _: batch.state in _LEFT,
-    Stage.SETTLED: lambda batch, _: batch.state not in (BatchState.RENAMING, BatchState.UNKNOWN),
+    Stage.SENT: lambda batch, _: batch.state is BatchState.DELIVERED,
+    Stage.SETTLED: lambda batch, _: batch.state not in _UNSURE,
     Stage.ACKNOWLEDGED: lambda batch, seen: batch.answered or batch.file_name in seen.taken,
     Stage.REPORTED: lambda batch, _: batch.answered,
     Stage.RECONCILED: lambda _batch, _seen: False,  # a reconciled batch is open no longer
@@ -201,6 +204,8 @@ def _not_sent(
     context: FlowContext, connection: Connection, place: Place, batch: OpenBatch, seen: Seen, by: datetime
 ) -> Matter | None:
     """While the server does not answer that is told in its place, until the cut-off is near."""
+    if batch.state in _UNSURE:
+        return None  # told is that nobody knows; the server may still say that it did not rename
     cutoff = context.calendar.cutoff_of(batch.execute_date)
     near = cutoff - timedelta(minutes=context.profile.watch.before_cutoff_minutes)
     if seen.problem is not None and context.clock() < near:

@@ -3,6 +3,7 @@
 One Airflow, with its metadata in PostgreSQL, plays a day for every merchant; the tests then look at what is left.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from tests.alert_servers import Webhook, webhook
 from tests.stack.airflow import AirflowStack
 from tests.stack.books import balances_that_fail
 from tests.stack.databases import Database, seeded, upgraded
@@ -50,7 +52,14 @@ class Day:
 
 
 @pytest.fixture(scope="module")
-def day(postgres, mariadb, openssh, tmp_path_factory) -> Iterator[Day]:
+def hook() -> Iterator[Webhook]:
+    """Where every merchant is told of what is late."""
+    with webhook() as taken:
+        yield taken
+
+
+@pytest.fixture(scope="module")
+def day(postgres, mariadb, openssh, hook, tmp_path_factory) -> Iterator[Day]:
     """One business day of every merchant."""
     root = tmp_path_factory.mktemp("day")
     today = datetime.now(ZoneInfo("Asia/Jakarta")).date()
@@ -69,7 +78,7 @@ def day(postgres, mariadb, openssh, tmp_path_factory) -> Iterator[Day]:
     def scene(name: str, billing: Database, ledger: Database, remote: Remote, changes: dict[str, Any]) -> Scene:
         made = Scene(
             root, "insurance", today, seeded(billing, "insurance", _CHARGES, today), upgraded(ledger), remote,
-            changes={**QUICK, **changes}, name=name,
+            changes={**QUICK, "watch": {"notify": ["ops"]}, **changes}, name=name,
         )  # fmt: skip
         made.write_profile()
         return made
@@ -96,6 +105,7 @@ def day(postgres, mariadb, openssh, tmp_path_factory) -> Iterator[Day]:
         misspelt = shipped.replace('name = "insurance"', 'name = "broken"').replace("max_rows_per_", "max_row_per_")
         (root / "profiles" / "broken.toml").write_text(misspelt, encoding="utf-8")
         environment = {name: value for one in scenes.values() for name, value in one.environment().items()}
+        environment["AIRFLOW_CONN_OPS"] = json.dumps({"conn_type": "http", "host": f"{hook.address}/hook"})
         metadata = on(postgres, "day_airflow").url.replace("+psycopg:", "+psycopg2:")
         with AirflowStack(root / "airflow", env=environment, metadata_url=metadata) as airflow:
             with ThreadPoolExecutor() as together:
@@ -116,6 +126,22 @@ def test_the_books_tie_and_the_day_was_not_empty(day: Day, merchant: str):
     for term in ("sent", "paid", "declined", "quarantined"):
         assert books[term]["count"] > 0, term
     assert books["awaiting"]["count"] == books["in_flight"]["count"] == 0
+
+
+def test_the_watchdog_looks_at_every_profile_and_tells_of_the_broken_one_once(day: Day, hook: Webhook):
+    client = day.airflow.client
+    client.unpause("doku_watchdog")  # which starts the run of the last quarter of an hour beside the one by hand
+    for _ in range(2):
+        run_id = client.trigger("doku_watchdog")
+        assert client.wait("doku_watchdog", run_id) == "success", client.failures("doku_watchdog", run_id)
+    looks = [one for one in client.task_instances("doku_watchdog", run_id) if one["task_id"] == "watch"]
+    assert [one["state"] for one in looks] == ["success"] * (len(_MERCHANTS) + 1)
+    client.pause("doku_watchdog")
+    assert [(one["profile"], one["kind"], one["state"]) for one in hook.documents] == [
+        ("broken", "profile_broken", "late")
+    ]
+    assert "broken.toml: limits.max_row_per_batch: unknown key" in hook.documents[0]["words"]
+    assert "nothing is late" in day.scenes["on_postgres"].command("watch", "--profile", "on_postgres")
 
 
 @pytest.mark.parametrize("merchant", _MERCHANTS)

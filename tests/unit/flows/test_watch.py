@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from include.domain.errors import DeliveryUnknown, HostKeyError
+from include.domain.errors import DeliveryRefused, DeliveryUnknown, HostKeyError
 from include.domain.states import BatchState
 from include.domain.watch import Watcher
 from include.flows.approve import judge_run
@@ -84,6 +84,34 @@ def test_a_delivery_that_is_just_renaming_is_left_alone(watched, told):
         watched.later(minutes=minutes)
         look(watched, told)
         assert (("stat", f"/archive/{NAME}") in watched.server.log) is asked
+
+
+def test_a_batch_that_went_back_from_renaming_is_expected_to_leave_again(watched, told):
+    """A look in that very moment must not count it as sent; and it may become unknown once more."""
+    watched.list_charges(charge("C1"))
+    run, (batch_id,) = watched.seal()
+
+    def looked():
+        look(watched, told)
+        raise refused("renaming")
+
+    watched.server.plan("rename", before=looked)
+    with pytest.raises(DeliveryRefused):
+        deliver(watched.context, batch_id, run.run_id)
+    assert watched.batch(batch_id)["state"] == "sealed"
+    watched.later(hours=3)
+    assert kinds(look(watched, told)) == [("not_sent", NAME)]
+
+    def lost_now():
+        (watched.remote_root / "inbound" / NAME).rename(watched.root / NAME)
+        raise lost()
+
+    watched.server.plan("rename", after=lost_now)
+    with pytest.raises(DeliveryUnknown):
+        deliver(watched.context, batch_id, run.run_id)
+    assert kinds(look(watched, told)) == []
+    watched.later(minutes=31)
+    assert kinds(look(watched, told)) == [("delivery_unknown", NAME)]
 
 
 def test_finding_out_sends_nothing_in_any_state(watched):

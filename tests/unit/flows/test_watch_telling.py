@@ -1,7 +1,9 @@
 """Whom the watchdog tells, how often, and what becomes of it when it cannot or dies."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
@@ -68,6 +70,22 @@ def test_two_watchdogs_at_once_tell_once(watched, told):
 
     watch(watched.context, Watcher.AIRFLOW, send)
     assert len(told) == 1
+
+
+def test_two_watchdogs_in_the_same_moment_tell_once(merchant_on_each, told):
+    merchant = merchant_on_each
+    merchant.changed({"watch": {"notify": ["ops"]}})
+    open_break(merchant, AT_RISK[0])
+    together = Barrier(2)
+
+    def looks(watcher):
+        together.wait(10)
+        return look(merchant, told, watcher)
+
+    with ThreadPoolExecutor(2) as pool:
+        looked = list(pool.map(looks, Watcher))
+    assert sorted(one.told for one in looked) == [0, 1]
+    assert told == [("ops", "critical", "money_at_risk", "break 1")]
 
 
 def test_a_watchdog_that_died_while_it_was_telling(watched, told):
