@@ -133,7 +133,7 @@ def test_a_batch_that_a_brake_stopped(make_merchant, told):
     assert kinds(look(merchant, told)) == []
     merchant.later(minutes=1)
     assert kinds(look(merchant, told)) == [("not_sent", NAME)]
-    assert f"approve --profile insurance --run-id {run.run_id}" in told.notices[0].action
+    assert f"approve --run-id {run.run_id} --profile insurance" in told.notices[0].action
     assert "2 charges, Rp 350,000" in told.notices[0].words
     assert "After 2026-11-20 21:00 it is withdrawn" in told.notices[0].words
 
