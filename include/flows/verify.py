@@ -25,19 +25,21 @@ from include.ledger.books import batch_lines, kept_lines, refuse_unless_batch_ti
 from include.ledger.chain import broken_links
 from include.ledger.reports import all_reports
 from include.ledger.runs import claimed_runs
+from include.ledger.summaries import kept_summaries
 
 
 def findings(context: FlowContext) -> Iterator[str]:
     """Everything that is wrong, a sentence each; nothing when all is well.
 
     Checked are promise 1 (no second live attempt; the billing database knows none that we do not), 2 (books of runs and
-    batches), 3 (plaintext against attempts, kept envelopes), 5 (kept reports) and 6 (each outcome has its witness), and
-    the sealed trail (chain of events, manifests).
+    batches), 3 (plaintext against attempts, kept envelopes), 5 (kept reports) and 6 (each outcome has its witness), the
+    kept summaries, and the sealed trail (chain of events, manifests).
     """
     yield from _ledger(context)
     yield from _runs(context)
     yield from _batches(context)
     yield from _reports(context)
+    yield from _summaries(context)
     yield from _manifests(context)
     yield from _billing(context)
 
@@ -96,6 +98,13 @@ def _reports(context: FlowContext) -> Iterator[str]:
         reports = all_reports(connection, context.profile.name)
     for report in reports:
         yield from _kept(context, report.artefact, report.content_digest)
+
+
+def _summaries(context: FlowContext) -> Iterator[str]:
+    with context.ledger.read() as connection:
+        kept = kept_summaries(connection, context.profile.name)
+    for artefact, digest in kept:
+        yield from _kept(context, artefact, digest)
 
 
 def _manifests(context: FlowContext) -> Iterator[str]:

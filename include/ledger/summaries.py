@@ -277,6 +277,13 @@ def newest_summaries(connection: Connection, profile: str, days: Sequence[date])
     return {row.business_date: Summary(*row) for row in rows}
 
 
+def kept_summaries(connection: Connection, profile: str) -> list[tuple[str, str]]:
+    """Artefact and digest of every page and CSV file that was kept, oldest first."""
+    columns = (summary.c.page, summary.c.page_digest, summary.c.sheet, summary.c.sheet_digest)
+    rows = connection.execute(select(*columns).where(summary.c.profile == profile).order_by(summary.c.summary_id))
+    return [pair for row in rows for pair in ((row.page, row.page_digest), (row.sheet, row.sheet_digest))]
+
+
 def find_summary(connection: Connection, profile: str, summary_id: int) -> Summary | None:
     """A profile's summary of that id."""
     where = (summary.c.profile == profile, summary.c.summary_id == summary_id)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from include.domain.states import RunKind
 from include.flows.reconcile import conclude_batches
 from include.flows.summarise import summarise, summary_now
+from include.flows.verify import findings
 from tests.flows_harness import BUSINESS_DATE, TOKEN, charge
 
 SCRIPT = "<script>alert('x')</script>"
@@ -198,6 +199,10 @@ def test_it_is_kept_once_and_again_only_when_something_changed(merchant_on_each)
         assert row["page"].startswith("summaries/insurance/2026-11-20/summary.html.")
         assert json.loads(row["figures"])["business_date"] == "2026-11-20"
         assert TOKEN not in row["figures"]
+    assert list(findings(merchant.context)) == []
+    (merchant.artefacts / rows[0]["sheet"]).write_text("altered", encoding="utf-8")
+    (found,) = findings(merchant.context)
+    assert rows[0]["sheet"] in found
 
 
 def test_a_late_report_on_a_closed_day_makes_another_one(merchant):
