@@ -101,4 +101,4 @@ def _setup(figures: Figures, limits: BrakeLimits) -> Iterator[Brake]:
     most = limits.max_setup_declines
     if most is not None and figures.setup_declines > most:
         words = f"{figures.setup_declines:,} charges were declined because the merchant's set-up at DOKU is wrong"
-        yield Brake("merchant_setup", f"{words}, more than {most:,}; see what they say, and tell when it is mended")
+        yield Brake("merchant_setup", f"{words}, more than {most:,}; once it is right: setup-mended")

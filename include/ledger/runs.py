@@ -101,7 +101,8 @@ def claimed_runs(connection: Connection, profile: str) -> list[int]:
 def last_claimed_date(connection: Connection, profile: str) -> date | None:
     """The latest business date for which a run of the profile has claimed; None for none."""
     where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.state != RunState.OPEN, ~run.c.dry_run)
-    return connection.scalar(select(func.max(run.c.business_date)).where(*where))
+    found: date | None = connection.scalar(select(func.max(run.c.business_date)).where(*where))
+    return found
 
 
 def advance_run(connection: Connection, run_id: int, **values: object) -> None:

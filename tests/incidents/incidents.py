@@ -73,9 +73,9 @@ INCIDENTS: Final[tuple[Incident, ...]] = (
     ),
     Incident(
         10, "Declined cards are tried again and again, against the rules of the card networks.",
-        "Nothing is tried again by itself: a declined charge waits until the merchant asks for the next attempt by "
-        "its number, once for each.",
-        "Rules for planned re-attempts, with the networks' caps.",
+        "What an answer allows is data with a source; a pure function decides, with spacing, limits and allowed days; "
+        "the networks' caps are counted over all attempts on a token at every claim; never again is never. "
+        "Switched off, a declined charge waits until the merchant asks for the next attempt, once for each.",
     ),
     Incident(
         11, "One bad row stops the whole run, or vanishes without a trace.",
@@ -95,8 +95,8 @@ INCIDENTS: Final[tuple[Incident, ...]] = (
     Incident(
         14, "Around cut-offs and month ends charges are lost or doubled.",
         "The execute date is a pure function of business date, clock and cut-off, and never in the past; a batch that "
-        "missed its cut-off is withdrawn, and its charges go out with a new one, once.",
-        "A calendar of bank holidays.",
+        "missed its cut-off is withdrawn, and its charges go out with a new one, once. Holidays and cut-offs of single "
+        "days are data by year; days that collapse on the next allowed one lose and double nothing.",
     ),
     Incident(
         15, "Tokens and card numbers stand in logs and messages.",

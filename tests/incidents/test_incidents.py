@@ -215,8 +215,25 @@ def test_09_lines_that_come_twice_late_or_contradict_decide_nothing_new(shop):
     assert broken(shop) == []
 
 
-def test_10_a_declined_charge_is_not_tried_again_by_itself(tmp_path):
-    with office(tmp_path, mix={"0051": 1.0}) as one:
+@pytest.mark.parametrize(("code", "tries"), [("0091", 4), ("0041", 1), ("0054", 1)])
+def test_10_a_declined_card_is_tried_again_by_the_rules_only(tmp_path, code, tries):
+    with office(tmp_path, mix={code: 1.0}) as one:
+        one.bill_some(3, "C")
+        for day in range(25):
+            one.submit(f"day {day}")
+            one.doku.process_once()
+            one.reconcile()
+            one.next_morning()
+        assert len(one.doku.processed) == 3 * tries
+        days = {
+            row["execute_date"] for row in one.merchant.sql("SELECT execute_date FROM attempt WHERE attempt_no > 1")
+        }
+        assert all(date.fromisoformat(str(day)).weekday() < 5 for day in days)
+        assert broken(one) == []
+
+
+def test_10_switched_off_a_declined_charge_is_not_tried_again_by_itself(tmp_path):
+    with office(tmp_path, {"retry": {"enabled": False}}, mix={"0051": 1.0}) as one:
         one.bill_some(5, "C")
         for day in range(4):
             one.submit(f"day {day}")

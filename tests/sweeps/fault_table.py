@@ -15,6 +15,7 @@ RECONCILE = "wait for the next run of reconcile"
 TWO_DAYS = "wait two days"
 REPAIR = "ask DOKU for the report again"
 MEND = "have the cause mended"
+SETUP = "mend the set-up with DOKU and say so"
 
 
 @dataclass(frozen=True)
@@ -228,8 +229,9 @@ ROWS: Final[tuple[Row, ...]] = (
         told={"in_flight": CHARGES},
     ),
     Row(
-        "line_rejected", "Look at the line's code in `books`: DOKU did not take this line. It was not charged.",
-        settings={"params": {"count": 2}}, told={"declined": 2},
+        "line_rejected", "Look at the line's code in `books`: DOKU did not take this line, for our set-up. It was "
+        "not charged. The next run stops until somebody says `setup-mended`; the lines are then tried again.",
+        settings={"params": {"count": 2}}, reaction=(SETUP,), told={"declined": 2},
     ),
     Row(
         "answers_unknown", "Ask DOKU what became of these charges. They stay in flight and no run sends them again.",

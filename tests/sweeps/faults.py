@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from include.flows.operate import carry_out
 from tests.doku_simulator.behaviour import Behaviour, Fault
 from tests.flows_harness import charge
 from tests.sweeps import fault_table
@@ -132,10 +133,15 @@ def _mend(one: Office) -> None:
     one.doku.behave()
 
 
+def _setup(one: Office) -> None:
+    carry_out(one.context, "setup_mended", {}, by="Siti", why="DOKU's support named the wrong field")
+
+
 _REACTIONS = {
     fault_table.CLEAR: _clear,
     fault_table.RECONCILE: _reconcile,
     fault_table.TWO_DAYS: _two_days,
     fault_table.REPAIR: _repair,
     fault_table.MEND: _mend,
+    fault_table.SETUP: _setup,
 }

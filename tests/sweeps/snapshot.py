@@ -57,6 +57,12 @@ _LEDGER: Final[Mapping[str, str]] = {
         FROM run WHERE kind = 'submit'
     """,
     "closed_charge": "SELECT billing_source, charge_id, profile, reason FROM closed_charge",
+    "next_attempt": """
+        SELECT invoice_number, version, action, planned_on, pay_day, rule, words, told_at IS NULL AS untold
+        FROM next_attempt
+    """,
+    "stopped_instrument": "SELECT invoice_number, rule FROM stopped_instrument",
+    "ended_mandate": "SELECT billing_source, customer_id, billing_number, rule FROM ended_mandate",
     "brake": "SELECT r.external_id, b.kind, b.count, b.total FROM brake b JOIN run r ON r.run_id = b.run_id",
     "approval": "SELECT r.external_id, p.answer, p.answered_by FROM approval p JOIN run r ON r.run_id = p.run_id",
     "decisions": "SELECT DISTINCT profile, kind, subject, actor FROM event WHERE kind <> 'batch'",
