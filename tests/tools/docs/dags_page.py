@@ -25,9 +25,9 @@ _HEAD: Final = """\
 Generated from `dags/` by `make docs`; do not edit. A test fails when this page and the DAGs differ.
 
 Each family below is one DAG for each profile in the folder that `DOKU_PROFILES_DIR` names, or one for all. Its page in
-Airflow's UI shows the same text. Every task has the same defaults (`plugins/dag_parts.py`): a server or database that does not
-answer, and an unexpected error, is tried again after a while; everything that waits for a person fails at once, with
-one sentence that says what to do. Every task may be cleared at any time.
+Airflow's UI shows the same text. Every task has the same defaults (`plugins/dag_parts.py`): a server or database that
+does not answer, and an unexpected error, is tried again after a while; everything that waits for a person fails at
+once, with one sentence that says what to do. Every task may be cleared at any time.
 """
 
 
