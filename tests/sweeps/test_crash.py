@@ -16,7 +16,8 @@ _SAMPLE = {
     "day": (
         "claim: everything staged", "claim: committed", "seal: envelope kept", "deliver: claims told, not noted",
         "deliver: a part is written", "deliver: promise committed", "deliver: renamed", "fetch: report kept",
-        "ingest: everything staged", "write back: merchant told", "write back: report deleted",
+        "ingest: everything staged", "plan next: a page is kept", "plan next: merchant told",
+        "write back: merchant told", "write back: report deleted",
     ),
     "late": ("withdraw: committed", "withdraw: merchant told"),
     "watched": ("watch: people told",),
