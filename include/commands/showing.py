@@ -3,6 +3,7 @@
 import argparse
 import sys
 from datetime import date
+from pathlib import Path
 
 from include.commands.parts import Commands, LookUp, context_of, of_profile
 
@@ -17,6 +18,7 @@ def add(commands: Commands) -> None:
         commands, "summary", "write a day's page for people to standard output, as it is now", _summary
     )
     summary.add_argument("--business-date", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    summary.add_argument("--out", type=Path, metavar="FILE", help="write it there instead")
     summary.add_argument("--csv", action="store_true", help="its figures as CSV instead of HTML")
 
 
@@ -34,5 +36,9 @@ def _summary(options: argparse.Namespace, look_up: LookUp) -> int:
 
     with context_of(options, look_up) as context:
         page, sheet = summary_now(context, options.business_date)
-    sys.stdout.write(sheet if options.csv else page)
+    text = sheet if options.csv else page
+    if options.out is None:
+        sys.stdout.write(text)
+    else:
+        options.out.write_text(text, encoding="utf-8", newline="")
     return 0

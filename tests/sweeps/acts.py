@@ -23,6 +23,7 @@ from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
 from include.flows.submit import extract_and_claim
+from include.flows.summarise import summarise
 from include.flows.watch import watch
 from include.ledger.claims import batches_of_run
 from include.ledger.runs import Run, RunRequest, open_run
@@ -226,6 +227,11 @@ def operate(stage: Stage) -> None:
 def _column(context: FlowContext, query: str) -> list[Any]:
     with context.ledger.read() as connection:
         return list(connection.scalars(text(query)))
+
+
+def summarise_day(stage: Stage) -> None:
+    with stage.context() as context:
+        summarise(context, stage.open(context, RunKind.RECONCILE).run_id)
 
 
 def _answer(stage: Stage, approve: bool) -> None:

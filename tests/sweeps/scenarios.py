@@ -158,6 +158,11 @@ SCENARIOS: Final = {
             faults=("lines_code_unlisted", "lines_amount_changed"),
         ),
         Scenario(
+            "summarised",
+            "A summary for people is made of the day",
+            (*_submit(), Act(acts.reconcile), Act(acts.summarise_day, hour=9)),
+        ),
+        Scenario(
             "odd reports",
             "A report cut off and repaired later, one twice, one with lines that conflict",
             (*_submit(), Act(acts.reconcile)),

@@ -353,7 +353,7 @@ def test_no_customer_text_moves_a_query(merchant):
         assert sa.inspect(connection).has_table("attempt")
 
 
-def test_the_command_line(merchant, monkeypatch, capsys):
+def test_the_command_line(merchant, monkeypatch, capsys, tmp_path):
     from include.cli import main
 
     merchant.list_charges(charge("C1"))
@@ -365,3 +365,9 @@ def test_the_command_line(merchant, monkeypatch, capsys):
     assert "Attempt 1 made" in capsys.readouterr().out
     assert main(["explain", "--profile", "insurance", "C9"], known.__getitem__) == 1
     assert "has never seen charge C9" in capsys.readouterr().out
+    day = ["summary", "--profile", "insurance", "--business-date", "2026-11-20"]
+    assert main(day, known.__getitem__) == 0
+    assert "Fri 20 Nov 2026</h1>" in capsys.readouterr().out
+    assert main([*day, "--csv", "--out", str(tmp_path / "day.csv")], known.__getitem__) == 0
+    assert (tmp_path / "day.csv").read_bytes().startswith(b"profile,business_date,section,item,")
+    assert capsys.readouterr().out == ""
