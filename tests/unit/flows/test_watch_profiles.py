@@ -10,8 +10,9 @@ import pytest
 from include.cli import main
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError
-from include.domain.watch import AT_RISK
+from include.domain.watch import AT_RISK, Watcher
 from include.flows import assemble
+from include.ledger.expectations import note_look
 from include.schemas.profile import SHIPPED_CONFIG
 from tests.alert_servers import mail_server, webhook
 from tests.flows_harness import charge
@@ -199,12 +200,12 @@ def test_a_mistake_of_ours_in_one_profile_does_not_stop_the_others(person, hook,
     person.write_profile("second", {"name": "second", **WATCHED})
     given = watch_profiles.watch
 
-    def watch(context, watcher, send):
+    def mistaken(context, watcher, send):
         if context.profile.name == "insurance":
             raise ValueError("token 0123456789abcdef")
         return given(context, watcher, send)
 
-    monkeypatch.setattr(watch_profiles, "watch", watch)
+    monkeypatch.setattr(watch_profiles, "watch", mistaken)
     code, said, complaint, _ = person.watches("--ping", f"{hook.address}/alive")
     assert (code, said) == (1, "second: nothing is late.\n")
     assert complaint == "insurance: Unexpected builtins.ValueError while watching; report it.\n"
@@ -232,6 +233,23 @@ def test_a_run_that_never_started_is_found_without_airflow(person):
     code, said, _, told = person.watches()
     assert (code, told) == (1, [("late", "not_started", "insurance")])
     assert "1 charges, Rp 150,000, are due and not sent" in said
+
+
+def _airflow_looks(person):
+    with person.ledger.write() as connection:
+        note_look(connection, "insurance", Watcher.AIRFLOW, person.now)
+
+
+def test_a_scheduler_that_stands_still_is_found_without_airflow(person):
+    _airflow_looks(person)
+    person.later(minutes=59)
+    assert person.watches()[0] == 0
+    person.later(minutes=1)
+    code, said, _, told = person.watches()
+    assert (code, told) == (1, [("late", "watch_silent", "insurance")])
+    assert "doku_watchdog has not looked since 2026-11-20 06:00" in said
+    _airflow_looks(person)
+    assert person.watches()[0::3] == (0, [("over", "watch_silent", "insurance")])
 
 
 def test_the_command_loads_no_airflow(person, tmp_path):
