@@ -22,6 +22,7 @@ _SAMPLE = {
     "late": ("withdraw: committed", "withdraw: merchant told"),
     "watched": ("watch: people told",),
     "operated": ("settle: recorded", "settle: merchant told"),
+    "summarised": ("summarise: page kept",),
 }  # fmt: skip
 
 
