@@ -1,5 +1,6 @@
 """Operations by hand: shown before they are had, refused where they would break a promise, kept with who and why."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Effect:
     says: str
     changes: tuple[str, ...]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what it would do: the same as long as it would do the same."""
+        return hashlib.sha256(self.says.encode()).hexdigest()
+
 
 def rehearse(context: FlowContext, name: str, about: Mapping[str, Value], *, by: str, why: str) -> Effect:
     """What an operation would do now, by the code that would do it; nothing of it is done.
@@ -101,7 +107,7 @@ def carry_out(
         about: What it needs to know.
         by: The person.
         why: The person's reason.
-        shown: What it would do, as the person was shown.
+        shown: Digest of the effect that the person was shown.
         request: A name of this very asking: asked again under it, nothing happens twice.
 
     Raises:
@@ -114,11 +120,11 @@ def carry_out(
             if done_before(connection, context.profile.name, request):
                 return f"{name} was done before, by this very request; nothing was done again."
     if shown is not None:
-        says = rehearse(context, name, about, by=by, why=why).says
-        if says != shown:
+        now = rehearse(context, name, about, by=by, why=why)
+        if now.digest != shown:
             raise NotAllowed(
-                f"What {name} would do has changed since it was shown. Then: {shown} Now: {says} Nothing was done; ask "
-                "for it anew."
+                f"What {name} would do has changed since it was shown. Now: {now.says} Nothing was done; ask for it "
+                "anew."
             )
     said = FLOWS[name](context, **given, by=by, why=why)
     if request is not None:

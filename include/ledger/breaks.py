@@ -150,20 +150,21 @@ _AGAIN: Final = """
 _LATER: Final = """
     SELECT l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount,
            coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = l.invoice_number), 0) AS strength,
-           min(e.attempt_no) AS paid_no
-    FROM attempt l
+           min(e.attempt_no) AS paid_no,
+           CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 0 ELSE 1 END AS gone
+    FROM attempt l JOIN batch b ON b.batch_id = l.batch_id
     JOIN attempt e ON e.billing_source = l.billing_source AND e.charge_id = l.charge_id AND e.attempt_no < l.attempt_no
     JOIN outcome p ON p.invoice_number = e.invoice_number AND p.status IN ('paid', 'reversed')
     WHERE l.profile = :profile AND l.attempt_no > 1
-    GROUP BY l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount
+    GROUP BY l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount, b.state
 """
-# Attempts that were made although an earlier one of the charge turned out to be paid.
+# Attempts that were made although an earlier one of the charge is paid, as is known by now; those still here stay.
 
 _WHILE_IN_FLIGHT: Final = """
     SELECT profile, 'paid_while_in_flight', invoice_number, invoice_number, amount,
            'attempt ' || CAST(paid_no AS VARCHAR(3)) || ' of the charge is paid, and attempt '
                || CAST(attempt_no AS VARCHAR(3)) || ' was made before that was known', 'open', :at
-    FROM staged_later WHERE strength <> 2
+    FROM staged_later WHERE strength <> 2 AND gone = 1
     ON CONFLICT (profile, kind, subject) DO NOTHING
 """
 

@@ -25,8 +25,8 @@ class CarryOutOperator(FlowOperator):
         super().__init__(**kwargs)
         self.shown = shown
 
-    def run_flow(self, flow: "FlowContext", context: Any) -> str:
-        """Carry out; returns in words what it did."""
+    def run_flow(self, flow: "FlowContext", context: Any) -> dict[str, str]:
+        """Carry out; returns which operation. What it did is in the log."""
         from include.flows.operate import carry_out
         from plugins.asked import asked_of
 
@@ -37,4 +37,4 @@ class CarryOutOperator(FlowOperator):
             flow, asked.operation, asked.about, by=asked.by, why=asked.why, shown=str(self.shown), request=asked.request
         )
         self.log.info("%s", said)
-        return said
+        return {"operation": asked.operation}

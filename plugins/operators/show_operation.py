@@ -15,7 +15,7 @@ class ShowOperationOperator(FlowOperator):
     """
 
     def run_flow(self, flow: "FlowContext", context: Any) -> str:
-        """Rehearse; returns in words what it would do."""
+        """Rehearse; returns the digest of the effect. Its words are in the log."""
         from include.flows.operate import rehearse
         from plugins.asked import asked_of
 
@@ -24,4 +24,4 @@ class ShowOperationOperator(FlowOperator):
         self.log.info("%s would do this: %s", asked.operation, effect.says)
         for change in effect.changes:
             self.log.info("  %s", change)
-        return effect.says
+        return effect.digest

@@ -337,7 +337,7 @@ def test_shown_without_a_trace_then_done_as_shown(merchant, name):
     assert shown.changes
     _refuse_nobody(merchant, name, about)
     assert merchant.dump() == before, "a rehearsal and a refusal leave nothing behind"
-    asked = None if name == "resend" else shown.says
+    asked = None if name == "resend" else shown.digest
     said = carry_out(merchant.context, name, about, shown=asked, request="run 1", **BY)
     assert case.says in said
     assert case.then(merchant)
@@ -373,7 +373,7 @@ def test_what_an_operation_needs_to_know_is_asked_for(merchant, about, words):
 
 def test_what_would_be_done_has_changed_since_it_was_shown(merchant):
     about = _settle("paid", "5536")(merchant)
-    shown = rehearse(merchant.context, "settle", about, **BY).says
+    shown = rehearse(merchant.context, "settle", about, **BY).digest
     merchant.report((about["invoice_number"], 100_000, "0051"), name="RPT_2.TXT")
     merchant.reconcile()
     before = merchant.dump()
@@ -392,7 +392,7 @@ def test_the_effect_names_the_books(merchant):
 def test_settling_on_each_database(merchant_on_each):
     about = _settle("paid", "0010")(merchant_on_each)
     shown = rehearse(merchant_on_each.context, "settle", about, **BY)
-    assert carry_out(merchant_on_each.context, "settle", about, shown=shown.says, **BY) == shown.says
+    assert carry_out(merchant_on_each.context, "settle", about, shown=shown.digest, **BY) == shown.says
     (row,) = merchant_on_each.sql("SELECT kind, state, closed_by FROM recon_break")
     assert row == {"kind": "partial_approval", "state": "resolved", "closed_by": "ani"}
     assert list(findings(merchant_on_each.context)) == []

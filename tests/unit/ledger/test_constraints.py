@@ -179,3 +179,22 @@ def test_a_refusal_shows_no_row(claimed):
     assert secret not in caught.value.message
     assert "Siti" not in caught.value.message
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("paid", [OutcomeStatus.PAID, OutcomeStatus.REVERSED])
+def test_a_charge_that_is_paid_after_all_gets_no_further_attempt(claimed, paid):
+    """The decline frees the charge for the reference, but the charge was paid: two reports contradict each other."""
+    claimed.outcome(claimed.invoice("C1"), OutcomeStatus.DECLINED)
+    claimed.outcome(claimed.invoice("C1"), paid)
+    _refused(claimed, "C1", 2)
+    _attempt(claimed, "C1", 2, rule="recovered")  # it was made long ago
+
+
+def test_nobody_confirms_what_they_proposed(claimed):
+    values = {
+        "profile": "insurance", "operation": "settle", "subject": "X", "about": "{}", "effect": "x", "why": "x",
+        "proposed_by": "ani", "proposed_at": claimed.now, "state": "confirmed", "answered_by": "ani",
+        "answered_at": claimed.now,
+    }  # fmt: skip
+    with pytest.raises(LedgerError, match="breaks a promise"), claimed.ledger.write() as connection:
+        connection.execute(tables.proposal.insert().values(values))
