@@ -64,6 +64,15 @@ _AGAIN_ANSWERS = """
 """
 
 
+_DECIDED = """
+    INSERT INTO next_attempt (invoice_number, version, action, planned_on, pay_day, rule, words, decided_at)
+    SELECT a.invoice_number, 1, CASE WHEN o.response_code = '0051' AND a.attempt_no = 1 THEN 'retry' ELSE 'ask' END,
+        CASE WHEN o.response_code = '0051' AND a.attempt_no = 1 THEN :planned END, :no, 'invented', 'invented', :at
+    FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
+    WHERE a.batch_id = :batch_id AND o.status = 'declined'
+"""
+
+
 @dataclass
 class LongHistory:
     """Fills a ledger that is at head and empty.
@@ -96,6 +105,7 @@ class LongHistory:
                 self._execute(connection, _FIRST, values)
                 answered = {"at": self._at(day, 14), "answered": int(day != self.last)}
                 self._execute(connection, _ANSWERS, {**values, **answered})
+                self._decide(connection, batch_id, day)
                 if number >= 5:
                     self._again(connection, run_id, day, firsts[number - 5])
                 firsts.append(batch_id)
@@ -107,7 +117,13 @@ class LongHistory:
         values = {"batch_id": batch_id, "earlier": earlier, "today": day, "rows": self.rows}
         self._execute(connection, _AGAIN, values)
         self._execute(connection, _AGAIN_ANSWERS, {"batch_id": batch_id, "at": self._at(day, 15)})
+        self._decide(connection, batch_id, day)
         self._count(connection, batch_id)
+
+    def _decide(self, connection: sa.Connection, batch_id: int, day: date) -> None:
+        """What comes after each declined attempt: no money today is tried again five days later."""
+        values = {"batch_id": batch_id, "planned": day + timedelta(days=5), "no": False, "at": self._at(day, 16)}
+        self._execute(connection, _DECIDED, values)
 
     def _run(self, connection: sa.Connection, day: date) -> int:
         values = {
@@ -153,7 +169,7 @@ class LongHistory:
         connection.execute(tables.run_balance.insert(), rows)
 
     def _execute(self, connection: sa.Connection, statement: str, values: Mapping[str, Any]) -> None:
-        types = {"today": sa.Date(), "at": UtcDateTime()}
+        types = {"today": sa.Date(), "planned": sa.Date(), "no": sa.Boolean(), "at": UtcDateTime()}
         named = {name: value for name, value in values.items() if f":{name}" in statement}
         bound = [sa.bindparam(name, type_=kind) for name, kind in types.items() if name in named]
         connection.execute(sa.text(dedent(statement)).bindparams(*bound), named)
