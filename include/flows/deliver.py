@@ -40,7 +40,7 @@ from include.flows.seal import render_and_seal
 from include.flows.tell_merchant import tell_claims
 from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
-from include.ledger.batches import Batch, find_batch, paid_before
+from include.ledger.batches import Batch, find_batch, must_not_leave
 from include.ledger.chain import lock_chain
 from include.ledger.events import Note, enter
 from include.ledger.holds import holds_on_batch, lock_holds
@@ -219,15 +219,16 @@ def _promise_to_rename(context: FlowContext, batch: Batch, mine: str, run_id: in
         _refuse_if_held(connection, batch)
         still_mine = (tables.batch.c.delivery_try == mine, tables.batch.c.state == BatchState.DELIVERING)
         lock_chain(connection, batch.profile)  # a report that is just being taken in counts too
-        paid = 0 if "found" in details else paid_before(connection, batch.batch_id)
-        target = BatchState.SEALED if paid else BatchState.RENAMING
-        note = Note(context.clock(), _ACTOR, run_id, {"paid_before": paid} if paid else traced)
+        kept = 0 if "found" in details else must_not_leave(connection, batch.batch_id)
+        target = BatchState.SEALED if kept else BatchState.RENAMING
+        note = Note(context.clock(), _ACTOR, run_id, {"must_not_leave": kept} if kept else traced)
         if not enter(connection, batch.batch_id, target, note, *still_mine):
             raise _taken_over(batch)
-    if paid:
+    if kept:
         raise RemoteError(
-            f"{paid} charges of {batch.file_name} turned out to be paid by an earlier attempt, just before it left. "
-            "Nothing was sent. Run again, it is sealed anew without them."
+            f"{kept} charges of {batch.file_name} turned out to be paid by an earlier attempt, or to be on a card that "
+            "may never be charged again, just before it left. Nothing was sent. Run again, it is sealed anew without "
+            "them."
         )
     context.step("deliver: promise committed")
 

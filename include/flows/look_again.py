@@ -1,8 +1,8 @@
 """Looking again: a batch that was claimed a while ago is compared with the view once more before it leaves.
 
 A customer may have paid elsewhere, or the merchant corrected an amount, while the batch waited for an approval or for
-the server; or a late report said that an earlier attempt was paid. Attempts whose charge is gone, changed or paid are
-withdrawn; the others go on, rendered anew (design: what is frozen when).
+the server; or a late report said that an earlier attempt was paid, or never again of a card. Attempts whose charge is
+gone, changed, paid or stopped are withdrawn; the others go on, rendered anew (design: what is frozen when).
 """
 
 from datetime import datetime, timedelta
@@ -16,7 +16,15 @@ from include.flows.context import FlowContext
 from include.flows.staging import stage_due_charges
 from include.flows.tell_merchant import tell, tell_withdrawal
 from include.ledger import tables
-from include.ledger.batches import PAID_BEFORE, Batch, find_batch, paid_before, update_batch, withdrawn_of
+from include.ledger.batches import (
+    PAID_BEFORE,
+    STOPPED_SINCE,
+    Batch,
+    find_batch,
+    must_not_leave,
+    update_batch,
+    withdrawn_of,
+)
 from include.ledger.chain import lock_chain
 from include.ledger.events import Note, enter
 from include.ledger.types import UtcDateTime
@@ -25,13 +33,13 @@ from include.ledger.writeback import outcomes_of_batch
 _WITHDRAW: Final = f"""
     INSERT INTO outcome (invoice_number, status, decided_at, witness, proof)
     SELECT a.invoice_number, 'withdrawn', :at, 'look_again',
-           CASE WHEN {PAID_BEFORE} THEN 'paid by an earlier attempt' WHEN s.charge_id IS NULL THEN 'no longer listed'
-                ELSE 'changed in the view' END
+           CASE WHEN {PAID_BEFORE} THEN 'paid by an earlier attempt' WHEN {STOPPED_SINCE} THEN 'stopped by an answer'
+                WHEN s.charge_id IS NULL THEN 'no longer listed' ELSE 'changed in the view' END
            || ' before it was sent; nothing became visible at the server'
     FROM attempt a LEFT JOIN staged_charge s ON s.charge_id = a.charge_id
     WHERE a.batch_id = :batch_id
       AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number)
-      AND ({PAID_BEFORE}
+      AND ({PAID_BEFORE} OR {STOPPED_SINCE}
            OR s.charge_id IS NULL OR s.reasons IS NOT NULL OR s.amount <> a.amount OR s.currency <> a.currency
            OR s.due_date <> a.due_date OR s.customer_id <> a.customer_id OR s.token <> a.token)
     ON CONFLICT (invoice_number, status) DO NOTHING
@@ -39,12 +47,12 @@ _WITHDRAW: Final = f"""
 
 
 def is_stale(context: FlowContext, batch: Batch) -> bool:
-    """Whether a batch that has not left was last compared with the view too long ago, or a charge of it is paid."""
+    """Whether a batch that has not left was compared with the view too long ago, or some of it must not leave."""
     age = context.clock() - (batch.looked_at or batch.created_at)
     if age > timedelta(minutes=context.profile.billing.look_again_minutes):
         return True
     with context.ledger.read() as connection:
-        return bool(paid_before(connection, batch.batch_id))
+        return bool(must_not_leave(connection, batch.batch_id))
 
 
 def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:

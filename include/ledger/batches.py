@@ -202,11 +202,14 @@ PAID_BEFORE: Final = """
 """
 """Of an attempt `a`: an earlier one of its charge turned out to be paid. It must not leave."""
 
+STOPPED_SINCE: Final = "a.token_fingerprint IN (SELECT i.token_fingerprint FROM stopped_instrument i)"
+"""Of an attempt `a`: an answer to another one said never again of its card or account. It must not leave either."""
 
-def paid_before(connection: Connection, batch_id: int) -> int:
-    """How many attempts of a batch must not leave: their charge was paid by an earlier attempt, as is known by now."""
+
+def must_not_leave(connection: Connection, batch_id: int) -> int:
+    """How many attempts of a batch must not leave, as is known by now: paid before, or on a stopped instrument."""
     statement = f"""
-        SELECT count(*) FROM attempt a WHERE a.batch_id = :batch_id AND {PAID_BEFORE}
+        SELECT count(*) FROM attempt a WHERE a.batch_id = :batch_id AND ({PAID_BEFORE} OR {STOPPED_SINCE})
           AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.status = 'withdrawn')
     """  # noqa: S608 - no value of anybody's is put in
     return int(connection.scalar(text(dedent(statement)), {"batch_id": batch_id}) or 0)

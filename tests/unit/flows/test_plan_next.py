@@ -253,3 +253,20 @@ def test_switched_off_only_the_view_asks_but_never_stays_never(make_merchant):
     assert submit_on(merchant, PAY_DAY) == []
     merchant.change_charges("attempt_no = 2")
     assert submit_on(merchant, date(2026, 11, 28)) == ["merchant_asked"] * 3  # a Saturday: the merchant's own calendar
+
+
+def test_a_batch_that_waited_leaves_without_a_card_that_was_stopped_meanwhile(merchant):
+    token = "a-token-of-two-charges"
+    merchant.list_charges(charge("C1", token=token))
+    merchant.submit()
+    merchant.list_charges(charge("C2", 99_000, token=token), charge("C3"))
+    run, (batch_id,) = merchant.seal()
+    answered(merchant, ("C1", "0041"))
+    deliver(merchant.context, batch_id, run.run_id)
+    rows = merchant.sql("SELECT a.charge_id, o.proof FROM outcome o JOIN attempt a USING (invoice_number)"
+                        " WHERE o.status = 'withdrawn'")  # fmt: skip
+    assert [row["charge_id"] for row in rows] == ["C2"]
+    assert rows[0]["proof"].startswith("stopped by an answer before it was sent")
+    assert merchant.batch(batch_id)["state"] == "delivered"
+    assert submit_on(merchant, MONDAY) == []
+    assert list(findings(merchant.context)) == []
