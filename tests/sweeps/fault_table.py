@@ -281,25 +281,26 @@ ROWS: Final[tuple[Row, ...]] = (
     # --- the report's lines
     Row("lines_duplicated", "Nothing: the same line again is nothing.", settings={"params": {"count": 3}}),
     Row(
-        "lines_conflicting", "Show DOKU both lines (`recon_break`) and ask which is true. Until then the charge counts "
-        "as paid and is not sent again.", breaks={"conflict": 1},
+        "lines_conflicting", "Show DOKU both lines (`breaks`) and ask which is true. Until then the charge counts as "
+        "paid and is not sent again.", breaks={"conflict": 1},
     ),
     Row(
         "lines_missing", "Ask DOKU for the missing lines. Their charges stay in flight and no run sends them again.",
         settings={"params": {"count": 2}}, batch="delivered", reaction=(RECONCILE, TWO_DAYS), ends="delivered",
-        told={"in_flight": 2},
+        told={"in_flight": 2}, breaks={"missing_line": 2},
     ),
     Row(
-        "lines_unexpected", "Show DOKU the lines (`recon_break`): not our charges. Nothing of ours changed.",
+        "lines_unexpected", "Show DOKU the lines (`breaks`): not our charges. Nothing of ours changed.",
         breaks={"unexpected": 1},
     ),
     Row("lines_reordered", _NONE),
     Row(
-        "lines_amount_changed", "Show DOKU the lines (`recon_break`): sent and reported amounts differ. The charge "
+        "lines_amount_changed", "Show DOKU the lines (`breaks`): sent and reported amounts differ. The charge "
         "counts as answered and is not sent again.", breaks={"amount_differs": 1},
     ),
     Row(
-        "lines_code_unlisted", "Ask DOKU what the code means and add it to codes.toml. Until then the charge is "
-        "unknown and is not sent again.", told={"unknown": 1},
+        "lines_code_unlisted", "Ask DOKU what the code means, add it to codes.toml and read the report again "
+        "(`reingest`). Until then the charge is unknown and is not sent again.", told={"unknown": 1},
+        breaks={"unlisted_code": 1},
     ),
 )  # fmt: skip

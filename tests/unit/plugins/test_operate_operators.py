@@ -50,7 +50,7 @@ def test_the_form_has_a_typed_field_for_everything(deployed):
 
 def test_a_dry_run_shows_and_does_nothing(deployed, form, monkeypatch):
     said = []
-    log = SimpleNamespace(info=lambda words, *values: said.append(words % values))
+    log = SimpleNamespace(info=lambda words, *values: said.append(words % values), warning=print)
     monkeypatch.setattr(ShowOperationOperator, "log", log)
     deployed.list_charges(charge("C1"), charge("C2"))
     before = deployed.dump()
