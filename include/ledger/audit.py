@@ -10,15 +10,17 @@ from sqlalchemy import Connection, select, text
 from include.ledger.tables import event
 
 _TWO_LIVE: Final = """
-    SELECT charge_id, count(*) AS live FROM (
-        SELECT a.charge_id, coalesce((SELECT max(o.strength) FROM outcome o
-                                      WHERE o.invoice_number = a.invoice_number), 0) AS strength
-        FROM attempt a WHERE a.billing_source = :billing_source
-    ) s WHERE strength NOT IN (2, 3) AND NOT EXISTS (
+    SELECT charge_id, live FROM (
+        SELECT charge_id, count(*) AS live FROM (
+            SELECT a.charge_id, coalesce((SELECT max(o.strength) FROM outcome o
+                                          WHERE o.invoice_number = a.invoice_number), 0) AS strength
+            FROM attempt a WHERE a.billing_source = :billing_source
+        ) s WHERE strength NOT IN (2, 3) GROUP BY charge_id HAVING count(*) > 1
+    ) d WHERE NOT EXISTS (
         SELECT 1 FROM recon_break k JOIN attempt x ON x.invoice_number = k.invoice_number
         WHERE k.kind IN ('paid_while_in_flight', 'collected_twice') AND x.billing_source = :billing_source
-          AND x.charge_id = s.charge_id)
-    GROUP BY charge_id HAVING count(*) > 1 ORDER BY charge_id
+          AND x.charge_id = d.charge_id)
+    ORDER BY charge_id
 """
 # Where a report called an attempt paid after all, there is a break that says so.
 

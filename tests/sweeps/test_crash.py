@@ -14,10 +14,8 @@ from tests.sweeps.scenarios import ORDINARY, SCENARIOS, merchant_changes
 
 _SAMPLE = {
     "day": (
-        "claim: everything staged", "claim: committed", "seal: envelope kept", "deliver: claims told, not noted",
-        "deliver: a part is written", "deliver: promise committed", "deliver: renamed", "fetch: report kept",
-        "ingest: everything staged", "plan next: a page is kept", "plan next: merchant told",
-        "write back: merchant told", "write back: report deleted",
+        "claim: committed", "deliver: claims told, not noted", "deliver: promise committed", "deliver: renamed",
+        "ingest: everything staged", "plan next: a page is kept", "write back: merchant told",
     ),
     "late": ("withdraw: committed", "withdraw: merchant told"),
     "watched": ("watch: people told",),

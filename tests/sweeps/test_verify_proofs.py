@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,19 +23,38 @@ from tests.sweeps.acts import Stage
 from tests.sweeps.conftest import POSTGRESQL
 from tests.sweeps.sample import FULL
 from tests.sweeps.scenarios import SCENARIOS
+from tests.sweeps.workshop import Workshop
 
 _LEDGERS = ["sqlite", POSTGRESQL]
 
 
+@pytest.fixture(scope="module")
+def days(request, tmp_path_factory, doku_keys):
+    """Gives an ordinary day that is over, on a kind of ledger: its scene, and how to put everything back."""
+    made = {}
+    with ExitStack() as stack:
+
+        def day(ledger):
+            if ledger not in made:
+                server = request.getfixturevalue("postgres") if ledger == "postgresql" else None
+                workshop = Workshop(tmp_path_factory.mktemp("days"), doku_keys.parent / "keys", server)
+                scene, doku = stack.enter_context(workshop.scene(ledger, 60, SCENARIOS["day"].settings))
+                stage = Stage(scene, lambda: crash._work(doku))
+                for do in (acts.claim, acts.seal, acts.deliver_all, acts.close, acts.reconcile):
+                    do(stage)
+                assert _found(scene) == []
+                made[ledger] = (scene, stack.enter_context(workshop.as_it_was(scene)))
+            return made[ledger]
+
+        yield day
+
+
 @pytest.fixture
-def played(make_workshop, ledger):
+def played(days, ledger):
     """An ordinary day that is over; its scene."""
-    with make_workshop(ledger).scene(ledger, 60, SCENARIOS["day"].settings) as (scene, doku):
-        stage = Stage(scene, lambda: crash._work(doku))
-        for do in (acts.claim, acts.seal, acts.deliver_all, acts.close, acts.reconcile):
-            do(stage)
-        assert _found(scene) == []
-        yield scene
+    scene, put_back = days(ledger)
+    yield scene
+    put_back()
 
 
 def _found(scene):
@@ -136,7 +156,7 @@ def test_a_second_live_attempt_is_refused_by_the_ledger_itself(played):
                 connection.execute(sa.text(insert % values))
     assert _found(played) == []
     if played.ledger.kind == "sqlite":  # which checks references only for those who ask it to; verify finds it then
-        _change(played, insert % forged[3])
+        _change(played, "DROP TRIGGER attempt_not_after_paid", insert % forged[3])
         assert any("has 2 attempts that are neither declined nor withdrawn" in one for one in _found(played))
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -85,12 +85,41 @@ class Workshop:
         if kind not in self._ledgers:
             self._ledgers[kind] = upgraded(Database.on(server, f"sweep_template_{next(_numbers)}"))
         name = f"sweep_{next(_numbers)}"
-        template = self._ledgers[kind].url.rsplit("/", 1)[-1]
-        address = {"host": server.host, "port": server.port, "user": server.user, "dbname": "postgres"}
-        with psycopg.connect(**address, autocommit=True) as connection:
+        self._copy_database(self._ledgers[kind].url.rsplit("/", 1)[-1], name)
+        return Database("postgresql", server.sqlalchemy_url(name), server.airflow_connection(name))
+
+    def _copy_database(self, template: str, name: str) -> None:
+        assert self.postgres is not None
+        address = {"host": self.postgres.host, "port": self.postgres.port, "user": self.postgres.user}
+        with psycopg.connect(**address, dbname="postgres", autocommit=True) as connection:
             named = map(sql.Identifier, (name, template))
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*named))
-        return Database("postgresql", server.sqlalchemy_url(name), server.airflow_connection(name))
+
+    @contextmanager
+    def as_it_was(self, scene: Scene) -> Iterator[Callable[[], None]]:
+        """Keeps what a scene's ledger, billing database and archive hold now; what is given puts it back."""
+        kept = self.root / f"kept-{next(_numbers)}"
+        shutil.copytree(scene.root, kept, ignore=shutil.ignore_patterns("doku"))
+        name = scene.ledger.url.rsplit("/", 1)[-1]
+        template = f"{name}_kept"
+        server = self.postgres if scene.ledger.kind == "postgresql" else None
+        if server:
+            self._copy_database(name, template)
+
+        def put_back() -> None:
+            shutil.rmtree(scene.artefacts)
+            for file in scene.root.glob("*.db*"):
+                file.unlink()
+            shutil.copytree(kept, scene.root, dirs_exist_ok=True)
+            if server:
+                server.drop_database(name)
+                self._copy_database(template, name)
+
+        try:
+            yield put_back
+        finally:
+            if server:
+                server.drop_database(template)
 
 
 def _fault(one: Any) -> Fault:
