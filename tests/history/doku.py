@@ -15,7 +15,7 @@ from tests.history.world import Charge, World, chance, last_day
 
 STYLES: Final = (
     "whole", "halves", "late", "copied", "incomplete", "whole", "again", "refused", "thirds", "merged", "cut", "whole",
-    "sealed", "halves", "late", "not ours", "never",
+    "sealed", "halves", "late", "not ours", "never", "rejected",
 )  # fmt: skip
 """How the report on a batch file comes; each file takes the next one of a shuffled round."""
 
@@ -53,12 +53,16 @@ class Desk:
     """DOKU's folders for one merchant.
 
     Attributes:
+        arrived: The day on which each report came to lie there, by name; of one that was replaced, the last.
+        rejected: Batch files that DOKU did not take, by the day on which it says so.
         lines_of_others: Lines that belong to another merchant and slip into this one's next report.
     """
 
     world: World
     root: Path
     files: dict[str, BatchFile] = field(default_factory=dict)
+    arrived: dict[str, date] = field(default_factory=dict)
+    rejected: dict[date, list[str]] = field(default_factory=dict)
     posts: dict[date, list[Post]] = field(default_factory=dict)
     corrections: dict[date, list[Line]] = field(default_factory=dict)
     merged: list[Line] = field(default_factory=list)
@@ -103,13 +107,18 @@ class Doku:
                 continue
             plain = open_sealed(path.read_bytes(), self._private, EnvelopeForm())
             header, lines = self.batch_form.read(plain)
-            if len(desk.files) % 2:
+            file = BatchFile(path.name, header, tuple(lines))
+            if len(desk.files) % 2 or self._style(desk, len(desk.files)) == "rejected":
                 path.rename(desk.root / "archive" / path.name)
-            yield BatchFile(path.name, header, tuple(lines))
+            yield file
 
     # --- what became of each attempt --------------------
 
     def _answer(self, day: date, desk: Desk, file: BatchFile) -> None:
+        style = self._style(desk, len(desk.files) - 1)
+        if style == "rejected":
+            desk.rejected.setdefault(day, []).append(file.name)
+            return
         lines: list[Line] = []
         for one in file.lines:
             lines += self._lines(day, desk, one)
@@ -117,7 +126,7 @@ class Doku:
         for _ in range(rng.choice((0, 0, 1, 2))):
             lines.insert(rng.randrange(len(lines) + 1), self._of_nobody(rng))
         lines[:0], desk.lines_of_others = desk.lines_of_others, []
-        getattr(self, f"_{self._style(desk, file).replace(' ', '_')}")(day, desk, file, lines)
+        getattr(self, f"_{style.replace(' ', '_')}")(day, desk, file, lines)
 
     def _lines(self, day: date, desk: Desk, one: Facts) -> list[Line]:
         """The lines on one attempt that come with its report; what is said later goes to the corrections."""
@@ -198,8 +207,7 @@ class Doku:
 
     # --- how the report comes --------------------
 
-    def _style(self, desk: Desk, file: BatchFile) -> str:
-        number = len(desk.files) - 1
+    def _style(self, desk: Desk, number: int) -> str:
         around = list(STYLES)
         chance(self.seed, desk.world.name, "round", number // len(STYLES)).shuffle(around)
         return around[number % len(STYLES)]
@@ -284,6 +292,7 @@ class Doku:
         for post in desk.posts.pop(day, []):
             path = desk.root / "outbound" / post.name
             path.write_bytes(self._bytes(day, post))
+            desk.arrived[post.name] = day
             noon = datetime(day.year, day.month, day.day, 5, tzinfo=UTC).timestamp()
             os.utime(path, (noon, noon))
 

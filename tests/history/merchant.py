@@ -47,11 +47,20 @@ class Journal:
     Attributes:
         acts: By day.
         vanished: Charges that went off the view between claim and sealing, by day.
+        settled: What a person said of an attempt, with evidence, by invoice number.
+        settled_on: On which day.
+        submits, reconciles: The days on which the flows did their work to the end.
+        refused: Batch files of which a person said that DOKU refused them, with the day.
         setup_mended: Days on which a person said that the set-up at DOKU is mended.
     """
 
     acts: dict[date, list[Act]] = field(default_factory=dict)
     vanished: dict[date, list[str]] = field(default_factory=dict)
+    settled: dict[str, str] = field(default_factory=dict)
+    settled_on: dict[str, date] = field(default_factory=dict)
+    submits: list[date] = field(default_factory=list)
+    reconciles: list[date] = field(default_factory=list)
+    refused: dict[str, date] = field(default_factory=dict)
     setup_mended: list[date] = field(default_factory=list)
 
 

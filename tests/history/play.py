@@ -11,21 +11,24 @@ from include.billing.outcomes import create_outcomes_table
 from include.domain.errors import DokuError, NotAllowed, RemoteError
 from include.domain.states import RunKind
 from include.flows.approve import answer_run, judge_run
+from include.flows.batch_decisions import file_refused
 from include.flows.close import close_submit_run
 from include.flows.context import FlowContext
 from include.flows.decisions import cancel, hold, lift
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
 from include.flows.ingest import ingest_fetched
+from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
+from include.flows.settle import settle
 from include.flows.submit import extract_and_claim
 from include.ledger.runs import Run, RunRequest, open_run
 from include.schemas.profile import load_profile
 from tests import flows_harness as harness
 from tests.history.doku import Desk, Doku
 from tests.history.merchant import Merchant
-from tests.history.world import World, days, world
+from tests.history.world import World, chance, days, world
 from tests.stack.toml import changed
 from tests.sweeps import ground
 
@@ -33,18 +36,22 @@ MAIN: Final = "insurance"
 PARTNER: Final = "partner"
 
 SETTINGS: Final[dict[str, Any]] = {
+    "retry": {"enabled": True, "pay_days": [25, 1], "weekdays": ["mon", "tue", "wed", "thu", "fri"]},
     "brakes": {"max_quarantined_share": 1.0, "max_per_customer": 50, "unusual_factor": 1000.0},
     "limits": {"max_rows_per_batch": 300},
     "batch": {"public_keys": [{"file": "keys/doku_public.pem", "valid_from": date(2026, 1, 1), "valid_until": date(2027, 12, 31)}]},
 }  # fmt: skip
 
 OF_PARTNER: Final[dict[str, Any]] = {
-    "merchant": "MCH0002", "billing_source": "partner-billing",
+    "merchant": "MCH0002", "billing_source": "partner-billing", "retry": {"enabled": False},
     "connections": {"billing": "partner_billing", "sftp": "partner_sftp"},
 }  # fmt: skip
 
-ARCHIVE: Final = 7
+PARTNERS_DAYS: Final = 7
 """Every so many days the partner's programs run at all."""
+
+WAITED: Final = timedelta(days=9)
+"""How long nobody knows what became of an attempt until DOKU is asked."""
 
 
 @dataclass
@@ -92,6 +99,7 @@ class History:
                     self._decide(house, act.what, act.charge_id)
             for house in at_work:
                 _set(house, day, 6)
+                self._tidy_up(house, day)
                 self._submit(house, day)
             with self._timed("DOKU"):
                 self.doku.work(day)
@@ -132,6 +140,7 @@ class History:
         if day not in house.world.down:
             with self._timed("close"):
                 close_submit_run(context, run)
+        house.people.journal.submits.append(day)
 
     def _judge(self, house: House, run: Run) -> None:
         """A person looks when a brake asks for one, and lets it go on."""
@@ -165,10 +174,39 @@ class History:
         self.said["report refused"] += len(refused)
         with self._timed("conclude"):
             conclude_batches(context, run.run_id)
+        with self._timed("plan next"):
+            plan_next_attempts(context, run.run_id)
         with self._timed("write back"):
             write_back(context)
         with self._timed("close"):
             close_reconcile_run(context, run)
+        house.people.journal.reconciles.append(day)
+
+    def _tidy_up(self, house: House, day: date) -> None:
+        """What DOKU says on the telephone: files that it did not take, attempts of which nobody knows anything."""
+        journal, context = house.people.journal, house.context
+        house.harness.server.faults.clear()
+        for told in sorted(house.desk.rejected):
+            for name in house.desk.rejected.pop(told) if told < day else ():
+                file_refused(context, file_name=name, by="Siti", why="DOKU's letter")
+                journal.refused[name] = day
+        query = """
+            SELECT a.invoice_number, coalesce(max(o.strength), 0) AS strength
+            FROM batch b JOIN attempt a ON a.batch_id = b.batch_id
+            LEFT JOIN outcome o ON o.invoice_number = a.invoice_number
+            WHERE b.profile = :profile AND b.state IN ('delivered', 'reconciled') AND b.execute_date = :day
+            GROUP BY a.invoice_number HAVING coalesce(max(o.strength), 0) < 2 ORDER BY a.invoice_number
+        """
+        for row in house.harness.sql(query, profile=house.world.name, day=(day - WAITED).isoformat()):
+            rng = chance(self.doku.seed, "asked on the telephone", row["invoice_number"])
+            if rng.random() < 0.5:
+                answer = rng.choice(("paid", "paid", "declined", "withdrawn"))
+                settle(
+                    context, invoice_number=row["invoice_number"], outcome=answer, evidence="DOKU's back office",
+                    by="Siti", why="nobody else says",
+                )  # fmt: skip
+                journal.settled[row["invoice_number"]] = answer
+                journal.settled_on[row["invoice_number"]] = day
 
     def _decide(self, house: House, what: str, charge_id: str) -> None:
         """What the merchant asks an operator for; it may be refused."""
@@ -217,7 +255,7 @@ def history(root: Path, seed: int, customers: int) -> History:
         if name != MAIN:
             made.context = made.context_for(load_profile(made.write_profile(name, changes)))
         houses[name] = House(
-            people, made, Desk(one, made.remote_root), made.context, every=1 if name == MAIN else ARCHIVE
+            people, made, Desk(one, made.remote_root), made.context, every=1 if name == MAIN else PARTNERS_DAYS
         )
     return History(houses, Doku(seed, keys, {name: one.desk for name, one in houses.items()}), keys)
 
