@@ -1,7 +1,7 @@
-"""The final books, worked out a second time: from the files that lie at the server and from what was done to charges.
+"""The final books, worked out a second time: from the files at the server, and from what was done to charges.
 
-Nothing here knows how the package does it. A batch file says what was asked for, a report line what DOKU says of it, the
-journal what the merchant did; the rest is bookkeeping.
+Nothing here knows how the package does it. A batch file says what was asked for, a report line what DOKU says of it,
+the journal what the merchant did; the rest is bookkeeping.
 """
 
 from collections import Counter, defaultdict
@@ -17,6 +17,9 @@ from tests.history.forms import Facts, Form, NotReadable, rupiah
 
 STRONGEST: Final = ("reversed", "paid", "declined", "withdrawn", "unknown")
 """Of several things that are said of an attempt, the first of these is what it is."""
+
+NOBODY: Final = ("", date.min)
+"""Stands for what no person said."""
 
 Sums = dict[tuple[str, str], tuple[int, int]]
 """Count and rupiah by term and detail: a declined one's code, or `reversed` of a paid one."""
@@ -54,7 +57,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Report:
-    """A report that can be taken in, and the day on which it lay there."""
+    """A report that can be taken in, and the day on which it was read."""
 
     name: str
     day: date
@@ -88,7 +91,7 @@ class Books:
         sent: By invoice number.
         withdrawn: Attempts that never left, by charge and number, with their rupiah.
         others: Invoice numbers of other merchants' attempts.
-        settled: What a person said of an attempt.
+        settled: What a person said of an attempt, and on which morning.
         not_taken: Batch files that DOKU refused.
         reports: Those that can be taken in.
         refused: Names of reports that cannot be.
@@ -97,7 +100,7 @@ class Books:
     sent: dict[str, Sent]
     withdrawn: dict[tuple[str, int], int]
     others: frozenset[str]
-    settled: Mapping[str, str] = field(default_factory=dict)
+    settled: Mapping[str, tuple[str, date]] = field(default_factory=dict)
     not_taken: frozenset[str] = frozenset()
     reports: list[Report] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -119,7 +122,7 @@ class Books:
 
     def _fate(self, one: Sent) -> Fate:
         """The strongest of all that is said; a person gives no code, and speaks first where they speak."""
-        lines, settled = self.said.get(one.invoice, set()), self.settled.get(one.invoice)
+        lines, (settled, _) = self.said.get(one.invoice, set()), self.settled.get(one.invoice, NOBODY)
         found = {line.status for line in lines} | {settled}
         if one.batch in self.not_taken:
             found.add("withdrawn")
@@ -164,8 +167,8 @@ class Books:
         )  # fmt: skip
 
     def _untied(self, lines: Iterable[Said]) -> Iterator[Break]:
-        matters = {(line.invoice, line.status, line.code, line.amount) for line in lines if line.invoice not in self.sent}
-        for invoice, _, _, amount in matters:
+        foreign = (line for line in lines if line.invoice not in self.sent)
+        for invoice, _, _, amount in {(line.invoice, line.status, line.code, line.amount) for line in foreign}:
             yield Break("other_profile" if invoice in self.others else "unexpected", invoice, amount)
 
     def _of_lines(self) -> Iterator[Break]:
@@ -175,7 +178,15 @@ class Books:
                 if (amount, currency) != (sent, "IDR"):
                     yield Break("amount_differs", invoice, amount - sent)
             for amount in {line.amount for line in lines if line.partial}:
-                yield Break("partial_approval", invoice, amount - sent)
+                yield Break("partial_approval", invoice, amount - sent, self._was_settled_after(invoice, amount))
+
+    def _was_settled_after(self, invoice: str, amount: int) -> bool:
+        """Whether a person settled an attempt once it was read that a part of it was approved."""
+        read_on = min(
+            report.day for report in self.reports for line in report.lines
+            if line.invoice == invoice and line.partial and line.amount == amount
+        )  # fmt: skip
+        return read_on < self.settled.get(invoice, NOBODY)[1]
 
     def _conflicts(self) -> Iterator[Break]:
         for invoice, lines in self.said.items():
@@ -186,7 +197,7 @@ class Books:
 
     def _disagreements(self) -> Iterator[Break]:
         """A person and the reports say different things; a payment that was taken back was one."""
-        for invoice, settled in self.settled.items():
+        for invoice, (settled, _) in self.settled.items():
             lines = {line.status for line in self.said.get(invoice, ())} - {"unknown"}
             reported = next((each for each in STRONGEST if each in lines), settled)
             if (reported == "reversed" and settled != "paid") or reported not in (settled, "reversed"):
@@ -250,7 +261,7 @@ def sent_by(files: Iterable[BatchFile]) -> dict[str, Sent]:
     return found
 
 
-def read(contents: Mapping[str, bytes], arrived: Mapping[str, date], form: Form, books: Books) -> None:
+def read(contents: Mapping[str, bytes], read_on: Mapping[str, date], form: Form, books: Books) -> None:
     """Read the reports into the books: in whole, or not at all. One of which nothing is the merchant's is not taken."""
     for name, content in contents.items():
         try:
@@ -260,7 +271,7 @@ def read(contents: Mapping[str, bytes], arrived: Mapping[str, date], form: Form,
             continue
         said = tuple(_said(line) for line in lines)
         if any(line.invoice in books.sent for line in said):
-            books.reports.append(Report(name, arrived[name], header, said))
+            books.reports.append(Report(name, read_on[name], header, said))
         else:
             books.refused.append(name)
 

@@ -1,18 +1,24 @@
 """What the package has in its books of a history, and what must stand there."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from typing import Any, Final
 
+from include.domain.states import BatchState
+from include.flows.explain import as_text, explain
+from include.flows.explain_words import PLANS
 from include.ledger.batches import Batch, batches_in
 from include.ledger.books import batch_lines
-from include.domain.states import BatchState
 from tests.history.books import Books, Break, never_left, read, sent_by
 from tests.history.doku import read_files, read_reports
 from tests.history.play import History, House
 from tests.history.retries import Ends, Side
 
-_ATTEMPTS = """
+WHAT_NEXT: Final = tuple(PLANS.values())
+"""Titles of the steps that say what comes after a decline."""
+
+_ATTEMPTS: Final = """
     SELECT a.invoice_number, a.charge_id, a.attempt_no, a.amount, a.token, a.execute_date, a.rule, b.file_name,
            b.business_date, b.state, o.status, o.response_code
     FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
@@ -38,7 +44,10 @@ def booked_again(history: History) -> dict[str, Books]:
             frozenset(invoice for other, theirs in sent.items() if other != name for invoice in theirs),
             journal.settled, frozenset(journal.refused),
         )  # fmt: skip
-        read(read_reports(house.desk.root, history.keys), house.desk.arrived, doku.report_form, books)
+        read_on = {
+            name: next(one for one in journal.reconciles if one >= day) for name, day in house.desk.arrived.items()
+        }
+        read(read_reports(house.desk.root, history.keys), read_on, doku.report_form, books)
         found[name] = books
     _vanished(sides(history, found))
     return found
@@ -73,6 +82,62 @@ def differences(house: House, books: Books) -> Iterator[str]:
     yield from _of_reports(house, books)
 
 
+def gaps(house: House, side: Side) -> Iterator[str]:
+    """Charges that were listed on more days, or fewer, than the ledger can say what became of them on."""
+    query = """
+        SELECT charge_id, count(*) AS days FROM (
+            SELECT charge_id FROM run_charge x JOIN run r ON r.run_id = x.run_id WHERE r.profile = :profile
+            UNION ALL
+            SELECT charge_id FROM quarantined_charge x JOIN run r ON r.run_id = x.run_id WHERE r.profile = :profile
+            UNION ALL
+            SELECT charge_id FROM attempt WHERE profile = :profile
+        ) y GROUP BY charge_id
+    """
+    told = {row["charge_id"]: row["days"] for row in house.harness.sql(query, profile=house.world.name)}
+    for charge_id in house.world.charges:
+        listed = len(listed_on(side, charge_id))
+        if listed != told.get(charge_id, 0):
+            yield f"{charge_id} was listed on {listed} days, the ledger tells of {told.get(charge_id, 0)}"
+
+
+def listed_on(side: Side, charge_id: str) -> list[date]:
+    """The days on which a run saw a charge in the view."""
+    charge = side.world.charges[charge_id]
+    since = max(charge.due, charge.listed)
+    off = min(
+        (day for day, acts in side.journal.acts.items() for act in acts
+         if (act.what, act.charge_id) == ("delist", charge_id)),
+        default=date.max,
+    )  # fmt: skip
+    gone = (day for day, charge_ids in side.journal.vanished.items() if charge_id in charge_ids)
+    off = min(off, next((day + timedelta(days=1) for day in gone), date.max))
+    seen = [day for day in side.journal.submits if since <= day < off]
+    return seen if charge.lingers else [day for day in seen if not side.is_told_paid(charge_id, day)]
+
+
+def untold(house: House, side: Side, charge_ids: Iterable[str]) -> Iterator[str]:
+    """What `explain` leaves out of the story of some charges."""
+    for charge_id in charge_ids:
+        story = explain(house.context, charge_id)
+        titles = [step.title for step in story.steps]
+        seen = sum(step.times for step in story.steps if step.again) + sum(one.endswith(" made") for one in titles)
+        if seen != len(listed_on(side, charge_id)):
+            yield f"{charge_id}: the story tells of {seen} days, it was listed on {len(listed_on(side, charge_id))}"
+        for one in side.attempts.get(charge_id, ()):
+            if f"Attempt {one.number} made" not in titles:
+                yield f"{charge_id}: nothing is said of attempt {one.number}"
+            for _, line in side.lines.get(one.invoice, ()):
+                if f"{line.status.capitalize()}, says DOKU of attempt {one.number}" not in titles:
+                    yield f"{charge_id}: nothing is said of the answer {line.code} to attempt {one.number}"
+            known = side.declined(one)
+            undecided = known and not side.is_paid(charge_id, known[0] + timedelta(days=1))
+            if undecided and not any(title.startswith(WHAT_NEXT) for title in titles):
+                yield f"{charge_id}: nothing is said of what comes after attempt {one.number}"
+        yield from (f"{charge_id}: {step.title} without a reason" for step in story.steps if not step.why.strip())
+        if any(one.token in text for one in side.attempts.get(charge_id, ()) for text in (as_text(story),)):
+            yield f"{charge_id}: the story shows a token"
+
+
 def _of_attempts(house: House, books: Books, attempts: list[dict[str, Any]]) -> Iterator[str]:
     """Each attempt: that there is it, its figures, and its outcome."""
     down = {day.isoformat() for day in house.world.down}
@@ -90,7 +155,7 @@ def _of_attempts(house: House, books: Books, attempts: list[dict[str, Any]]) -> 
             continue
         unseen.discard(one.invoice)
         said = (one.charge_id, one.number, one.amount, one.token, one.batch, one.day.isoformat())
-        kept = (row["charge_id"], row["attempt_no"], row["amount"], row["token"], row["file_name"], str(row["execute_date"]))
+        kept = (*key, row["amount"], row["token"], row["file_name"], str(row["execute_date"]))
         if said != kept:
             yield f"{one.invoice} was sent as {said}, the ledger has {kept}"
         fate = books.fates[one.invoice]
@@ -151,15 +216,16 @@ def _of_the_merchant(house: House, books: Books, attempts: list[dict[str, Any]])
         code = code or "" if fate and status not in ("withdrawn", "in_flight") else ""
         right = ("in_flight" if expected == "awaiting" else expected, fate.code if fate else "", row["amount"])
         if (status, code, amount) != right:
-            yield f"the merchant was told {status} {code} {amount} of {row['charge_id']} {row['attempt_no']}, not {right}"
+            said = (status, code, amount)
+            yield f"the merchant was told {said} of {row['charge_id']} {row['attempt_no']}, not {right}"
     yield from (f"the merchant was told of {key}, which there is not" for key in told)
 
 
 def _of_reports(house: House, books: Books) -> Iterator[str]:
     """Each file that can be taken in was, and none of the others; those that were replaced were refused before."""
-    rows = house.harness.sql("SELECT file_name, state FROM report_file WHERE profile = :profile", profile=house.world.name)
     found = defaultdict(set)
-    for row in rows:
+    query = "SELECT file_name, state FROM report_file WHERE profile = :profile"
+    for row in house.harness.sql(query, profile=house.world.name):
         found[row["file_name"]].add(row["state"])
     for name in books.refused:
         if found[name] != {"refused"}:

@@ -1,4 +1,4 @@
-"""A DOKU that takes batch files, charges, and reports in every way that reports can come: by a seed, never by the clock."""
+"""A DOKU that takes batch files, charges, and reports in every way that reports can come, by a seed."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -142,7 +142,7 @@ class Doku:
             amount = max(500, int(first["amount"]) + rng.choice((-500, 500, 100_000)))
             lines = [{**first, "amount": amount}]
         elif odd < 0.034:  # said once more, with another approval code
-            lines.append({**first, "approval_code": f"{rng.getrandbits(24):06X}", "response_code": first["response_code"]})
+            lines.append({**first, "approval_code": f"{rng.getrandbits(24):06X}"})
         for later, line in self._said_later(rng, one, charge, first):
             if day + timedelta(days=later) <= last_day():
                 desk.corrections.setdefault(day + timedelta(days=later), []).append(line)
@@ -339,5 +339,3 @@ def _name(file: BatchFile, number: int = 0) -> str:
 
 def _counts_as_paid(line: Line) -> bool:
     return codes.meaning(str(line["response_code"])).status == "paid"
-
-

@@ -47,8 +47,7 @@ class Journal:
     Attributes:
         acts: By day.
         vanished: Charges that went off the view between claim and sealing, by day.
-        settled: What a person said of an attempt, with evidence, by invoice number.
-        settled_on: On which day.
+        settled: What a person said of an attempt, with evidence, and on which morning; by invoice number.
         submits, reconciles: The days on which the flows did their work to the end.
         refused: Batch files of which a person said that DOKU refused them, with the day.
         setup_mended: Days on which a person said that the set-up at DOKU is mended.
@@ -56,8 +55,7 @@ class Journal:
 
     acts: dict[date, list[Act]] = field(default_factory=dict)
     vanished: dict[date, list[str]] = field(default_factory=dict)
-    settled: dict[str, str] = field(default_factory=dict)
-    settled_on: dict[str, date] = field(default_factory=dict)
+    settled: dict[str, tuple[str, date]] = field(default_factory=dict)
     submits: list[date] = field(default_factory=list)
     reconciles: list[date] = field(default_factory=list)
     refused: dict[str, date] = field(default_factory=dict)
@@ -115,7 +113,7 @@ class Merchant:
         for charge_id, attempt_no, code in declined:
             if (charge_id, attempt_no) not in self._reacted:
                 self._reacted.add((charge_id, attempt_no))
-                self._react(day, charge_id, attempt_no, codes.meaning(code).class_)
+                self._react(day, charge_id, attempt_no, codes.meaning(code or "").class_)
 
     def _react(self, day: date, charge_id: str, attempt_no: int, class_: str) -> None:
         rng = chance(self.world.seed, "reaction", charge_id, attempt_no)

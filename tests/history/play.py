@@ -1,7 +1,8 @@
-"""The real flows live through the history: what the tasks of the DAGs do, day by day, with people where one is needed."""
+"""The real flows live through the history: what the tasks of the DAGs do, day by day, and people where one is asked."""
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,13 +23,14 @@ from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
 from include.flows.settle import settle
+from include.flows.setup_mended import setup_mended
 from include.flows.submit import extract_and_claim
 from include.ledger.runs import Run, RunRequest, open_run
 from include.schemas.profile import load_profile
 from tests import flows_harness as harness
 from tests.history.doku import Desk, Doku
 from tests.history.merchant import Merchant
-from tests.history.world import World, chance, days, world
+from tests.history.world import World, chance, days, last_day, world
 from tests.stack.toml import changed
 from tests.sweeps import ground
 
@@ -39,7 +41,6 @@ SETTINGS: Final[dict[str, Any]] = {
     "retry": {"enabled": True, "pay_days": [25, 1], "weekdays": ["mon", "tue", "wed", "thu", "fri"]},
     "brakes": {"max_quarantined_share": 1.0, "max_per_customer": 50, "unusual_factor": 1000.0},
     "limits": {"max_rows_per_batch": 300},
-    "batch": {"public_keys": [{"file": "keys/doku_public.pem", "valid_from": date(2026, 1, 1), "valid_until": date(2027, 12, 31)}]},
 }  # fmt: skip
 
 OF_PARTNER: Final[dict[str, Any]] = {
@@ -47,8 +48,10 @@ OF_PARTNER: Final[dict[str, Any]] = {
     "connections": {"billing": "partner_billing", "sftp": "partner_sftp"},
 }  # fmt: skip
 
-PARTNERS_DAYS: Final = 7
-"""Every so many days the partner's programs run at all."""
+PARTNERS_DAYS: Final = frozenset((*days()[::10], last_day()))
+"""The days on which the partner's programs run at all."""
+
+MONDAY: Final = 0
 
 WAITED: Final = timedelta(days=9)
 """How long nobody knows what became of an attempt until DOKU is asked."""
@@ -56,13 +59,19 @@ WAITED: Final = timedelta(days=9)
 
 @dataclass
 class House:
-    """One merchant's side: its billing database, the operators, and what the flows need."""
+    """One merchant's side: its billing database, the operators, and what the flows need.
+
+    Attributes:
+        works: Days on which its charges are submitted.
+        reads: Days on which its reports are read.
+    """
 
     people: Merchant
     harness: harness.Merchant
     desk: Desk
     context: FlowContext
-    every: int = 1
+    works: frozenset[date] = frozenset(days())
+    reads: frozenset[date] = frozenset(days())
     waiting: list[tuple[Run, int]] = field(default_factory=list)
 
     @property
@@ -89,8 +98,8 @@ class History:
 
     def play(self) -> None:
         """Sixty days."""
-        for number, day in enumerate(days()):
-            at_work = [one for one in self.houses.values() if number % one.every == 0 or day == days()[-1]]
+        for day in days():
+            at_work = [one for one in self.houses.values() if day in one.works]
             for house in self.houses.values():
                 _set(house, day, 6)
                 with self._timed("merchant"):
@@ -103,7 +112,7 @@ class History:
                 self._submit(house, day)
             with self._timed("DOKU"):
                 self.doku.work(day)
-            for house in at_work:
+            for house in (one for one in self.houses.values() if day in one.reads):
                 _set(house, day, 16)
                 self._reconcile(house, day)
                 with self._timed("merchant"):
@@ -205,8 +214,11 @@ class History:
                     context, invoice_number=row["invoice_number"], outcome=answer, evidence="DOKU's back office",
                     by="Siti", why="nobody else says",
                 )  # fmt: skip
-                journal.settled[row["invoice_number"]] = answer
-                journal.settled_on[row["invoice_number"]] = day
+                journal.settled[row["invoice_number"]] = (answer, day)
+        if day.weekday() == MONDAY:
+            with suppress(NotAllowed):  # nothing waits for it
+                setup_mended(context, by="Siti", why="DOKU changed the settings")
+                journal.setup_mended.append(day)
 
     def _decide(self, house: House, what: str, charge_id: str) -> None:
         """What the merchant asks an operator for; it may be refused."""
@@ -236,8 +248,12 @@ class _Timer:
         self._seconds[self._what] += time.perf_counter() - self._began  # type: ignore[assignment]
 
 
-def history(root: Path, seed: int, customers: int) -> History:
-    """Set the stage: an insurer with so many customers, and a partner with a few, who share a ledger and a DOKU."""
+def history(root: Path, seed: int, customers: int, *, reads_every: int = 1) -> History:
+    """Set the stage: an insurer with so many customers, and a partner with a few, who share a ledger and a DOKU.
+
+    Args:
+        reads_every: The insurer reads reports on every so-manieth day only, and on the last one.
+    """
     keys = ground.keys()
     settings = ground.new_ledger(root)
     main = world(seed, MAIN, customers)
@@ -254,9 +270,9 @@ def history(root: Path, seed: int, customers: int) -> History:
         people.set_up()
         if name != MAIN:
             made.context = made.context_for(load_profile(made.write_profile(name, changes)))
-        houses[name] = House(
-            people, made, Desk(one, made.remote_root), made.context, every=1 if name == MAIN else PARTNERS_DAYS
-        )
+        houses[name] = House(people, made, Desk(one, made.remote_root), made.context)
+    houses[MAIN].reads = frozenset((*days()[::reads_every], last_day()))
+    houses[PARTNER].works = houses[PARTNER].reads = PARTNERS_DAYS
     return History(houses, Doku(seed, keys, {name: one.desk for name, one in houses.items()}), keys)
 
 

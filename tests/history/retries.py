@@ -1,7 +1,7 @@
-"""Whether every further attempt was allowed, and none that was due is lacking: by the rules as data, checked one by one.
+"""Whether every further attempt was allowed, and none that was due is lacking: by the rules as data, one by one.
 
-What was known on a morning is what the reconciliations before it had read. A further attempt needs a declined one before
-it; its rule, its day, its card, its agreement and the networks' caps must allow it.
+What was known on a morning is what the reconciliations before it had read. A further attempt needs a declined one
+before it; its rule, its day, its card, its agreement and the networks' caps must allow it.
 """
 
 import tomllib
@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 from tests.history import codes
-from tests.history.books import STRONGEST, Books, Said, Sent, first_code
+from tests.history.books import NOBODY, STRONGEST, Books, Said, Sent, first_code
 from tests.history.forms import CONFIG
 from tests.history.merchant import Journal
 from tests.history.world import World
@@ -133,17 +133,17 @@ class Side:
         """What is said of each attempt, and the day on which it was read."""
         found: dict[str, list[tuple[date, Said]]] = defaultdict(list)
         for report in self.books.reports:
-            read_on = next((day for day in self.journal.reconciles if day >= report.day), None)
-            for line in report.lines if read_on else ():
+            for line in report.lines:
                 if line.invoice in self.books.sent:
-                    found[line.invoice].append((read_on, line))
+                    found[line.invoice].append((report.day, line))
         return found
 
     def status(self, one: Sent, morning: date) -> str:
         """What an attempt was known to be on a morning; empty: nothing was."""
         found = {line.status for day, line in self.lines.get(one.invoice, ()) if day < morning}
-        if self.journal.settled_on.get(one.invoice, date.max) <= morning:
-            found.add(self.journal.settled[one.invoice])
+        settled, settled_on = self.books.settled.get(one.invoice, ("", date.max))
+        if settled_on <= morning:
+            found.add(settled)
         if self.journal.refused.get(one.batch, date.max) <= morning:
             found.add("withdrawn")
         return next((each for each in STRONGEST if each in found), "")
@@ -151,15 +151,23 @@ class Side:
     def declined(self, one: Sent) -> tuple[date, str] | None:
         """Since which evening it is known that an attempt was declined, and with which code, as it was read first."""
         lines = [(day, line) for day, line in self.lines.get(one.invoice, ()) if line.status == "declined"]
-        settled_on = self.journal.settled_on[one.invoice] if self.journal.settled.get(one.invoice) == "declined" else None
+        settled, settled_on = self.books.settled.get(one.invoice, NOBODY)
         since = min((day for day, _ in lines), default=None)
-        if settled_on and (since is None or settled_on <= since):
+        if settled == "declined" and (since is None or settled_on <= since):
             return settled_on, ""
         return (since, first_code((line for day, line in lines if day == since), "declined")) if since else None
 
     def is_paid(self, charge_id: str, morning: date) -> bool:
         """Whether the charge was known to be paid on a morning."""
         return any(self.status(one, morning) in TAKEN for one in self.attempts.get(charge_id, ()))
+
+    def is_told_paid(self, charge_id: str, morning: date) -> bool:
+        """Whether the merchant's table of outcomes says that the charge is paid; not where it was taken back since."""
+        return any(self.status(one, morning) == "paid" for one in self.attempts.get(charge_id, ()))
+
+    def mended(self, since: date, until: date) -> date | None:
+        """The first day after an evening on which a person said that the set-up at DOKU is mended."""
+        return next((day for day in self.journal.setup_mended if since < day <= until), None)
 
     def tries(self, charge_id: str, before: Sent | None, morning: date) -> list[Sent]:
         """The attempts of a charge, up to one, that are not known to be withdrawn."""
@@ -182,7 +190,9 @@ class Ends:
         for side in sides:
             for one in side.books.sent.values():
                 known = side.declined(one)
-                if known is None or rule(known[1]).action not in NEVER or side.is_paid(one.charge_id, known[0] + ONE_DAY):
+                if known is None or rule(known[1]).action not in NEVER:
+                    continue
+                if side.is_paid(one.charge_id, known[0] + ONE_DAY):
                     continue
                 found.cards[one.token] = min(known[0], found.cards.get(one.token, known[0]))
                 if rule(known[1]).action == "mandate_ended":
@@ -234,7 +244,10 @@ def _by_rule(side: Side, one: Sent, tries: Sequence[Sent], code: str) -> str:
         return f"never again after {code}"
     if asked:
         return ""
-    if not side.settings["enabled"] or found.action in ("ask", "merchant_setup"):
+    if found.action == "merchant_setup" and side.settings["enabled"]:
+        known = side.declined(last)
+        return "" if known and side.mended(known[0], one.day) else "the set-up was not mended"
+    if not side.settings["enabled"] or found.action == "ask":
         return "nobody asked for it"
     if found.action == "after_change" and one.token == last.token:
         return "nothing had changed"
@@ -268,9 +281,9 @@ def _never_sent(side: Side, ends: Ends) -> Iterator[str]:
         mine = side.attempts.get(charge_id, [])
         if mine and (first is None or mine[0].day < first):
             yield f"{charge_id} was sent on {mine[0].day} before it was due and whole"
-        if first and not mine and charge_id not in left_behind:
-            if not ends.stop(side, charge_id, charge.customer.token, first):
-                yield f"{charge_id} was due on {first} and never sent"
+        lost = first and not mine and charge_id not in left_behind
+        if lost and not ends.stop(side, charge_id, charge.customer.token, first):
+            yield f"{charge_id} was due on {first} and never sent"
 
 
 def _not_tried_again(side: Side, ends: Ends) -> Iterator[str]:
@@ -292,14 +305,19 @@ def _next_day(side: Side, charge_id: str, end: date) -> date | None:
     last, tries = side.attempts[charge_id][-1], side.tries(charge_id, None, end)
     pay_day, day = False, last.day
     if side.status(last, end) == "withdrawn":
-        day = min(side.journal.settled_on.get(last.invoice, date.max), side.journal.refused.get(last.batch, date.max))
+        settled_on = side.books.settled.get(last.invoice, ("", date.max))[1]
+        day = min(settled_on, side.journal.refused.get(last.batch, date.max))
     if tries:
         since, code = side.declined(tries[-1]) or (end, "")
         found = rule(code)
-        if found.action != "retry" or _used_up(tries, code):
+        if found.action == "merchant_setup":
+            mended = side.mended(since, end)
+            day = max(day, mended or date.max)
+        elif found.action == "retry" and not _used_up(tries, code):
+            pay_day = found.pay_day
+            day = max(day, since + ONE_DAY, tries[-1].day + timedelta(days=_apart(tries, found)))
+        else:
             return None
-        pay_day = found.pay_day
-        day = max(day, since + ONE_DAY, tries[-1].day + timedelta(days=_apart(tries, found)))
     while day <= end and (day in side.world.down or (tries and not side.days.allows(day, pay_day=pay_day))):
         day += ONE_DAY
     return day

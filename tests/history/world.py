@@ -120,7 +120,8 @@ def world(seed: int, name: str, customers: int, tokens_of: "World | None" = None
     Args:
         tokens_of: Another merchant, with whom every fourth customer shares a card.
     """
-    others = sorted({one.customer.customer_id: one.customer for one in tokens_of.charges.values()}.items()) if tokens_of else []
+    known = {one.customer.customer_id: one.customer for one in tokens_of.charges.values()} if tokens_of else {}
+    others = [known[name] for name in sorted(known)]
     made = World(
         seed, name,
         down=_some_days(seed, name, "down", 3), slow=_some_days(seed, name, "slow", 9),
@@ -129,7 +130,7 @@ def world(seed: int, name: str, customers: int, tokens_of: "World | None" = None
     made.slow -= made.down
     made.unsure -= made.down
     for number in range(customers):
-        shared = others[number * 7 % len(others)][1] if others and number % 4 == 0 else None
+        shared = others[number * 7 % len(others)] if others and number % 4 == 0 else None
         one = _customer(seed, name, number, shared)
         made.charges |= {charge.charge_id: charge for charge in _charges(made, one)}
     return made
