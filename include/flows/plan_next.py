@@ -88,8 +88,10 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
         made += plan_report(context, report, run_id, planner)
     with context.ledger.write() as connection:
         lock_plans(connection, context.profile.name)
-        while page := undecided_by_word(connection, context.profile.name):
+        after = ""
+        while page := undecided_by_word(connection, context.profile.name, after):
             made += _decide_page(connection, planner, page, run_id, context.clock())
+            after = page[-1].invoice_number
         cancel_plans(connection, context.profile.name, run_id, context.clock())
     context.step("plan next: committed")
     return made

@@ -43,16 +43,16 @@ _WANTED: Final = """
 
 _TRIED: Final = """
     SELECT a.token_fingerprint, a.currency, a.amount, a.execute_date
-    FROM staged_busy t JOIN attempt a ON a.token_fingerprint = t.fingerprint
-    WHERE a.execute_date >= :since
+    FROM staged_busy t CROSS JOIN attempt a
+    WHERE a.token_fingerprint = t.fingerprint AND a.execute_date >= :since
       AND coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = a.invoice_number), 0) <> 2
 """
 
 _CARDS: Final = """
     SELECT a.token_fingerprint, max(o.masked_card) AS masked_card
-    FROM staged_busy t JOIN attempt a ON a.token_fingerprint = t.fingerprint
-    JOIN outcome o ON o.invoice_number = a.invoice_number
-    WHERE o.masked_card IS NOT NULL GROUP BY a.token_fingerprint
+    FROM staged_busy t CROSS JOIN attempt a CROSS JOIN outcome o
+    WHERE a.token_fingerprint = t.fingerprint AND o.invoice_number = a.invoice_number AND o.masked_card IS NOT NULL
+    GROUP BY a.token_fingerprint
 """
 
 _NOT_SENT: Final = "DELETE FROM staged_fate WHERE row_no = :row_no"

@@ -42,15 +42,18 @@ _HISTORY: Final = """
                      AND (a.rule = 'recovered' OR (a.due_date = s.due_date AND a.customer_id = s.customer_id))
                 THEN 1 ELSE 0 END AS same,
            coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = a.invoice_number), 0) AS strength
-    FROM staged_charge s JOIN attempt a ON a.billing_source = :billing_source AND a.charge_id = s.charge_id
+    FROM staged_charge s CROSS JOIN attempt a WHERE a.billing_source = :billing_source AND a.charge_id = s.charge_id
 """
+# CROSS JOIN: SQLite, which has no statistics, then takes them in this order, and not each attempt with all rows.
 # Every attempt of every listed charge, with its strongest outcome (0: none yet); see include.domain.states.STRENGTH.
 # Of a recovered attempt nobody knows the due date and the customer any more.
 
 _LAST: Final = """
     CREATE TEMPORARY TABLE staged_last AS
-    SELECT row_no, invoice_number, attempt_no, strength
-    FROM (SELECT h.*, row_number() OVER (PARTITION BY row_no ORDER BY attempt_no DESC) AS back FROM staged_history h) n
+    SELECT row_no, invoice_number, attempt_no, strength, declined
+    FROM (SELECT h.*, row_number() OVER (PARTITION BY row_no ORDER BY attempt_no DESC) AS back,
+                 max(CASE WHEN strength = 3 THEN 1 ELSE 0 END) OVER (PARTITION BY row_no) AS declined
+          FROM staged_history h) n
     WHERE back = 1
 """
 
@@ -125,24 +128,21 @@ _MERCHANT_KNOWS_MORE: Final = """
 
 _STOPPED: Final = """
     {insert}) SELECT s.row_no, 'held', 'instrument_stopped'
-    FROM staged_charge s JOIN stopped_instrument i ON i.token_fingerprint = s.fingerprint
-    WHERE s.row_no > 0
+    FROM staged_charge s CROSS JOIN stopped_instrument i WHERE i.token_fingerprint = s.fingerprint
 """
 # Also for charges that were never tried: a network said never again of this card, whoever asks.
 
 _REVOKED: Final = """
     {insert}) SELECT s.row_no, 'held', 'mandate_ended'
-    FROM staged_charge s JOIN ended_mandate m ON m.billing_source = :billing_source
+    FROM staged_charge s CROSS JOIN ended_mandate m WHERE m.billing_source = :billing_source
         AND m.customer_id = s.customer_id AND m.billing_number = coalesce(s.billing_number, '')
-    WHERE s.row_no > 0
 """
 
 _NOT_TODAY: Final = """
     {insert}) SELECT l.row_no, 'deferred', 'not_today'
     FROM staged_last l JOIN staged_charge s ON s.row_no = l.row_no LEFT JOIN staged_plan p ON p.row_no = l.row_no
     WHERE l.strength IN (2, 3) AND (l.strength = 2 OR s.attempt_no = l.attempt_no + 1)
-      AND EXISTS (SELECT 1 FROM staged_history d WHERE d.row_no = l.row_no AND d.strength = 3)
-      AND (:day_allowed = 0 OR (l.strength = 2 AND p.pay_day AND :pay_day = 0))
+      AND l.declined = 1 AND (:day_allowed = 0 OR (l.strength = 2 AND p.pay_day AND :pay_day = 0))
 """
 # A charge that was declined before goes out on no other days because a try of it was withdrawn or the view asks.
 

@@ -63,8 +63,8 @@ _BY_WORD: Final = f"""
     SELECT {_COLUMNS}, 0 AS position
     FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
     WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND o.status = 'declined'
-      AND a.profile = :profile AND {_UNDECIDED}
-    ORDER BY a.invoice_number LIMIT :rows
+      AND o.invoice_number > :after AND a.profile = :profile AND {_UNDECIDED}
+    ORDER BY o.invoice_number LIMIT :rows
 """  # noqa: S608
 # Outcomes that a person settled, or that were recovered: few, with an index of their own.
 
@@ -169,9 +169,9 @@ def undecided_of_report(connection: Connection, report_id: int, profile: str, af
     return _undecided(connection, _OF_REPORT, values)
 
 
-def undecided_by_word(connection: Connection, profile: str) -> list[Undecided]:
-    """A page of declined attempts without a decision that no report witnessed."""
-    return _undecided(connection, _BY_WORD, {"profile": profile, "rows": PAGE_ROWS})
+def undecided_by_word(connection: Connection, profile: str, after: str) -> list[Undecided]:
+    """A page of declined attempts without a decision that no report witnessed, from behind an invoice number."""
+    return _undecided(connection, _BY_WORD, {"profile": profile, "after": after, "rows": PAGE_ROWS})
 
 
 def instruments(connection: Connection, fingerprints: Sequence[str], since: date) -> dict[str, Instrument]:

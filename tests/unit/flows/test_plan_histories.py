@@ -97,8 +97,8 @@ class History:
     def _plan(self, day: date) -> None:
         planner = Planner(self.rules, self.limits, CODES, day + timedelta(days=1), LATE)
         with self.lab.ledger.write() as connection:
-            while page := undecided_by_word(connection, "insurance"):
-                _decide_page(connection, planner, page, None, self.lab.now)
+            page = undecided_by_word(connection, "insurance", "")
+            _decide_page(connection, planner, page, None, self.lab.now)
             cancel_plans(connection, "insurance", None, self.lab.now)
 
     def _paid(self) -> set[str]:
