@@ -74,28 +74,40 @@ _UNLISTED: Final = """
 
 # Lines of different words that decide one attempt. A reversal contradicts nothing but a decline.
 _CONFLICT: Final = """
+    WITH contradicted AS (
+        SELECT l.invoice_number FROM judged j JOIN report_line l ON l.invoice_number = j.invoice_number
+        WHERE l.line_class IN ('answer', 'amount_differs') AND l.status <> 'unknown'
+        GROUP BY l.invoice_number
+        HAVING sum(CASE WHEN l.status IN ('paid', 'declined') THEN 1 ELSE 0 END) > 1
+            OR min(l.status) = 'declined' AND max(l.status) = 'reversed'
+    )
     SELECT :profile, 'conflict', s.invoice_number, s.invoice_number, max(s.amount), {listed}, 'open', :at
     FROM (
         SELECT l.invoice_number, a.amount,
                l.status || ' ' || l.response_code || coalesce(' approval ' || l.approval_code, '')
                    || coalesce(' of ' || CAST(l.amount AS VARCHAR(20)), '') AS words
-        FROM judged j
-        JOIN report_line l ON l.invoice_number = j.invoice_number
+        FROM contradicted c
+        JOIN report_line l ON l.invoice_number = c.invoice_number
         JOIN attempt a ON a.invoice_number = l.invoice_number
         WHERE a.profile = :profile AND l.line_class IN ('answer', 'amount_differs') AND l.status <> 'unknown'
-          AND (SELECT sum(CASE WHEN k.status IN ('paid', 'declined') THEN 1 ELSE 0 END) > 1
-                      OR min(k.status) = 'declined' AND max(k.status) = 'reversed'
-               FROM report_line k WHERE k.invoice_number = l.invoice_number
-                 AND k.line_class IN ('answer', 'amount_differs') AND k.status <> 'unknown')
         ORDER BY 3
     ) s GROUP BY s.invoice_number
     {again}
 """
 
+# Attempts of which somebody else than a report has said something.
+_SPOKEN: Final = """
+    CREATE TEMPORARY TABLE spoken AS
+    SELECT j.invoice_number FROM judged j JOIN testimony t ON t.invoice_number = j.invoice_number
+    UNION
+    SELECT j.invoice_number FROM judged j JOIN outcome o ON o.invoice_number = j.invoice_number
+    WHERE o.witness <> 'report'
+"""
+
 # What each witness says: the reports by their strongest line; others by their last word; deliveries by the outcome.
 _SAID: Final = """
         SELECT o.invoice_number, 'report' AS witness, o.status
-        FROM judged j JOIN report_line l ON l.invoice_number = j.invoice_number
+        FROM spoken j JOIN report_line l ON l.invoice_number = j.invoice_number
         JOIN outcome o ON o.invoice_number = l.invoice_number AND o.status = l.status
         WHERE l.line_class IN ('answer', 'amount_differs') AND l.status <> 'unknown'
           AND NOT EXISTS (SELECT 1 FROM report_line k JOIN outcome s
@@ -104,13 +116,13 @@ _SAID: Final = """
                             AND s.strength > o.strength)
         UNION
         SELECT t.invoice_number, t.witness, t.status
-        FROM judged j JOIN testimony t ON t.invoice_number = j.invoice_number
+        FROM spoken j JOIN testimony t ON t.invoice_number = j.invoice_number
         WHERE t.status <> 'unknown' AND NOT EXISTS (
             SELECT 1 FROM testimony n WHERE n.invoice_number = t.invoice_number AND n.witness = t.witness
               AND n.testimony_id > t.testimony_id)
         UNION
         SELECT o.invoice_number, o.witness, o.status
-        FROM judged j JOIN outcome o ON o.invoice_number = j.invoice_number
+        FROM spoken j JOIN outcome o ON o.invoice_number = j.invoice_number
         WHERE o.witness <> 'report' AND o.status <> 'unknown' AND NOT EXISTS (
             SELECT 1 FROM testimony t WHERE t.invoice_number = o.invoice_number AND t.witness = o.witness)
 """
@@ -132,7 +144,7 @@ _AGREE: Final = """
     UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at,
         closed_reason = 'the witnesses agree now'
     WHERE profile = :profile AND kind = 'witnesses_disagree' AND state <> 'resolved'
-      AND subject IN (SELECT invoice_number FROM judged)
+      AND subject IN (SELECT invoice_number FROM spoken)
       AND subject NOT IN (
         SELECT s.invoice_number FROM (
             SELECT w.invoice_number, CASE w.status WHEN 'reversed' THEN 'paid' ELSE w.status END AS side FROM ({said}) w
@@ -295,9 +307,11 @@ def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:
     forms = {"said": _SAID, "again": _AGAIN}
     order = " ORDER BY s.words" if listed == "string_agg" else ""  # SQLite keeps the subquery's order
     words = {"listed": f"{listed}(s.words, '; '{order})"}
+    connection.execute(text(dedent(_SPOKEN)))
     for statement in (_OPEN + _CONFLICT, _OPEN + _DISAGREE, _AGREE):
         _run(connection, statement.format(**forms, **words), at, {"profile": profile})
-    connection.execute(text("DROP TABLE judged"))
+    for table in ("spoken", "judged"):
+        connection.execute(text(f"DROP TABLE {table}"))
 
 
 def judge_charges(connection: Connection, profile: str, at: datetime) -> None:

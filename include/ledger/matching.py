@@ -36,22 +36,13 @@ _CLASSIFY: Final = """
         approval_code, masked_card, bank, channel, network, advice_code, status, line_class)
     SELECT :report_id, l.line_no, l.invoice_number, l.amount, l.currency, l.response_code, l.response_message,
         l.approval_code, l.masked_card, l.bank, l.channel, l.network, l.advice_code, l.status, {line_class}
-    FROM staged_line l
-    LEFT JOIN attempt a ON a.invoice_number = l.invoice_number
-    LEFT JOIN batch b ON b.batch_id = a.batch_id
-    LEFT JOIN staged_again g ON g.line_no = l.line_no
+{lines}
 """
 
 _CLASS: Final = """
         CASE WHEN a.invoice_number IS NULL OR b.state IN ('claimed', 'sealed', 'delivering') THEN 'unexpected'
              WHEN a.profile <> :profile THEN 'other_profile'
-             WHEN g.nth > 1 OR EXISTS (
-                  SELECT 1 FROM report_line k WHERE k.invoice_number = l.invoice_number
-                  AND k.report_id <> :report_id
-                  AND k.line_class IN ('answer', 'amount_differs') AND k.status = l.status
-                  AND k.response_code = l.response_code AND coalesce(k.amount, -1) = coalesce(l.amount, -1)
-                  AND coalesce(k.currency, '') = coalesce(l.currency, '')
-                  AND coalesce(k.approval_code, '') = coalesce(l.approval_code, '')) THEN 'repeat'
+             WHEN g.nth > 1 OR k.line_no IS NOT NULL THEN 'repeat'
              WHEN (l.amount <> a.amount OR l.currency <> a.currency) AND l.response_code NOT IN :partial
                   THEN 'amount_differs'
              ELSE 'answer' END
@@ -75,13 +66,23 @@ _OUTCOMES: Final = """
 """
 # Of several lines of one status the first by its words speaks for them, whichever came first.
 
-_ANEW: Final = """
-    CREATE TEMPORARY TABLE staged_anew AS
-    SELECT l.line_no, l.status, {line_class} AS line_class
+# Of lines with the same words all but one are repeats, so that no line here has two.
+_LINES: Final = """
     FROM staged_line l
     LEFT JOIN attempt a ON a.invoice_number = l.invoice_number
     LEFT JOIN batch b ON b.batch_id = a.batch_id
     LEFT JOIN staged_again g ON g.line_no = l.line_no
+    LEFT JOIN report_line k ON k.invoice_number = l.invoice_number AND k.report_id <> :report_id
+      AND k.line_class IN ('answer', 'amount_differs') AND k.status = l.status
+      AND k.response_code = l.response_code AND coalesce(k.amount, -1) = coalesce(l.amount, -1)
+      AND coalesce(k.currency, '') = coalesce(l.currency, '')
+      AND coalesce(k.approval_code, '') = coalesce(l.approval_code, '')
+"""
+
+_ANEW: Final = """
+    CREATE TEMPORARY TABLE staged_anew AS
+    SELECT l.line_no, l.status, {line_class} AS line_class
+{lines}
 """
 
 _CHANGED: Final = """
@@ -181,9 +182,9 @@ def match_again(
 
 
 def classified(statement: str, codes: SpecialCodes) -> TextClause:
-    """A statement about lines `l`, attempts `a`, batches `b` and `staged_again` `g`, with a line's class put in."""
+    """A statement about staged lines `l`, with where they are from and what class each is put in."""
     partial: BindParameter[Any] = bindparam("partial", value=tuple(codes.partial) or NO_CODE, expanding=True)
-    return text(dedent(statement).format(line_class=_CLASS.strip())).bindparams(partial)
+    return text(dedent(statement).format(line_class=_CLASS.strip(), lines=_LINES.strip())).bindparams(partial)
 
 
 def give_outcomes(connection: Connection, report_id: int, at: datetime) -> None:
