@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Engine, Text, cast, column, exists, select, table
+from sqlalchemy import Engine, Text, cast, column, select, table
 
 from include.billing.engine import billing_connection, errors_named
 from include.billing.outcomes_table import outcomes_table
@@ -37,8 +37,9 @@ def known_attempts(
     if listed_in is not None:
         schema, _, name = listed_in.rpartition(".")
         view = table(name, column(charge_id), schema=schema or None)
-        same = cast(view.c[charge_id], Text) == cast(target.c.charge_id, Text)
-        query = query.where(exists().where(same))
+        # Not a correlated EXISTS: the casts keep an index from it, and some databases would then read the whole view
+        # once for every attempt.
+        query = query.where(cast(target.c.charge_id, Text).in_(select(cast(view.c[charge_id], Text))))
     with errors_named(engine, what=f"table {outcomes}"), billing_connection(engine) as connection:
         streamed = connection.execution_options(stream_results=True, yield_per=10_000)
         rows = streamed.execute(query.order_by(target.c.charge_id, target.c.attempt_no))
