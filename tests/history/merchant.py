@@ -82,6 +82,7 @@ class Merchant:
         """Make the table and the view; the table of outcomes is there."""
         with self._open() as connection:
             connection.execute(_TABLE)
+            connection.execute("CREATE INDEX outcomes_of_charge ON doku_charge_outcomes (charge_id)")
             connection.execute(_VIEW)
 
     def morning(self, day: date) -> list[Act]:

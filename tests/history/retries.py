@@ -154,7 +154,7 @@ class Side:
         settled, settled_on = self.books.settled.get(one.invoice, NOBODY)
         since = min((day for day, _ in lines), default=None)
         if settled == "declined" and (since is None or settled_on <= since):
-            return settled_on, ""
+            return next((day for day in self.journal.reconciles if day >= settled_on), settled_on), ""
         return (since, first_code((line for day, line in lines if day == since), "declined")) if since else None
 
     def is_paid(self, charge_id: str, morning: date) -> bool:
