@@ -40,7 +40,8 @@ def extract_and_claim(context: FlowContext, run: Run) -> list[int]:
     refuse_far_ahead(context, run.business_date)
     context.step("claim: run opened")
     refuse_if_restored(context)
-    withdraw_overdue(context, run.run_id)
+    if run.may_send:
+        withdraw_overdue(context, run.run_id)
     with _staged_day(context, run.business_date) as (workspace, plan, read):
         context.step("claim: everything staged")
         batch_ids = claim(workspace, run, plan, read, context.clock())

@@ -40,6 +40,11 @@ class Run:
     started_by: str | None
     state: RunState
 
+    @property
+    def may_send(self) -> bool:
+        """Neither a dry run, nor for a past date without words that ask it to send (promise 8)."""
+        return not self.dry_run and (not self.past or self.send_past_total is not None)
+
 
 @dataclass(frozen=True)
 class RunRequest:

@@ -81,10 +81,23 @@ def test_a_claimed_batch_that_the_server_shows_stops_everything(merchant):
     assert merchant.batch(batch_id)["state"] == "claimed"
 
 
-def test_a_dry_run_and_a_plan_withdraw_nothing_of_their_own(merchant):
-    _, batch_id = _left_behind(merchant, "sealed")
+@pytest.mark.parametrize("state", ["claimed", "sealed"])
+@pytest.mark.parametrize("asked", [{"dry_run": True}, {"business_date": BUSINESS_DATE - timedelta(days=5)}])
+def test_a_run_that_sends_nothing_withdraws_nothing(merchant, state, asked):
+    _, batch_id = _left_behind(merchant, state)
     assert plan_of(merchant.context, TOMORROW).count == 0
-    assert merchant.batch(batch_id)["state"] == "sealed"
+    _, batch_ids = merchant.claim("sends nothing", **asked)
+    assert batch_ids == []
+    assert merchant.batch(batch_id)["state"] == state
+    assert merchant.sql("SELECT * FROM outcome") == []
+    assert merchant.server.log == []
+
+
+def test_a_past_date_that_is_asked_in_words_to_send_may(merchant):
+    _, batch_id = _left_behind(merchant, "sealed")
+    _, batch_ids = merchant.claim("in words", business_date=BUSINESS_DATE, today=TOMORROW, send_past_total=350_000)
+    assert len(batch_ids) == 1
+    assert merchant.batch(batch_id)["state"] == "withdrawn"
 
 
 # --- a date mistyped ---
