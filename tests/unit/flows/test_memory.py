@@ -10,7 +10,6 @@ from include.flows.recover import recover, unknown_deliveries
 from include.flows.verify import findings
 from tests.flows_harness import charge
 
-
 _TWO = {"C1": 100_000, "C2": 250_000}
 
 
