@@ -61,6 +61,7 @@ class Kind(StrEnum):
     SET_UP_BROKEN = "set_up_broken"
     BREAKS_OLD = "breaks_old"
     QUARANTINE_OLD = "quarantine_old"
+    OUTCOMES_UNKNOWN = "outcomes_unknown"
     KEY_ENDS = "key_ends"
     HOST_KEY_ENDS = "host_key_ends"
     RULES_END = "rules_end"
@@ -69,7 +70,16 @@ class Kind(StrEnum):
     PROFILE_BROKEN = "profile_broken"
 
 
-SLOW: Final = frozenset({Kind.BREAKS_OLD, Kind.QUARANTINE_OLD, Kind.KEY_ENDS, Kind.HOST_KEY_ENDS, Kind.RULES_END})
+SLOW: Final = frozenset(
+    {
+        Kind.BREAKS_OLD,
+        Kind.QUARANTINE_OLD,
+        Kind.OUTCOMES_UNKNOWN,
+        Kind.KEY_ENDS,
+        Kind.HOST_KEY_ENDS,
+        Kind.RULES_END,
+    }
+)
 """What takes its time: such matters rise by days, all others by minutes."""
 
 BY_SERVER: Final = frozenset({Kind.NOT_ACKNOWLEDGED, Kind.NO_REPORT, Kind.REPORT_INCOMPLETE, Kind.NOT_TAKEN_IN})

@@ -4,6 +4,7 @@ Each action is safe whatever the cause turns out to be: it looks, or it is a tas
 sends anything twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -244,6 +245,19 @@ def quarantine_old(count: int, oldest: datetime, late_since: datetime, place: Pl
         f"`{_CLI} quarantine --profile {place.profile}` lists them with their reasons. Mend the rows in the merchant's "
         f"view, or `{place.decision('cancel', '<charge>')}`. {_SHOWS}",
         f"{PAGE}#breaks-and-quarantine",
+    )  # fmt: skip
+
+
+def outcomes_unknown(count: int, named: Sequence[str], oldest: datetime, late_since: datetime, place: Place) -> Matter:
+    """Attempts of which DOKU's answer says neither paid nor declined; `named`: the oldest ones' invoice numbers."""
+    more = ", ..." if count > len(named) else ""
+    return Matter(
+        Kind.OUTCOMES_UNKNOWN, "attempts", late_since,
+        f"{count:,} attempts are unknown, the oldest since {place.at(oldest)}: {', '.join(named)}{more}. Their charges "
+        "may have been collected or not; no report said more, and they are not attempted again.",
+        "Ask DOKU what became of each, by its invoice number. With their answer "
+        f"`{place.decision('settle', '<invoice number> --as paid --evidence <words>')}`, or `--as declined`. {_SHOWS}",
+        f"{PAGE}#outcomes-unknown",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ thing that it mends is a delivery that was unknown, when the server shows the fi
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -42,8 +43,11 @@ from include.ledger.alerts import (
 )
 from include.ledger.expectations import looks, note_look
 from include.ledger.store import lock
-from include.ledger.watched import break_piles, breaks_of, quarantine_pile, refused_reports
+from include.ledger.watched import break_piles, breaks_of, quarantine_pile, refused_reports, unknown_outcomes
 from include.schemas.profile import Watch
+
+_NAMED: Final = 5
+"""How many unknown attempts an alert names; once they are settled it names the next."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,11 @@ def _old(context: FlowContext, connection: Connection, place: Place) -> Iterator
         since = waiting.oldest + timedelta(days=settings.quarantine_days)
         if since <= now:
             yield words.quarantine_old(waiting.count, waiting.oldest, since, place)
+    unknown = unknown_outcomes(connection, place.profile, name=_NAMED)
+    if settings.unknown_days is not False and unknown is not None:
+        since = unknown.oldest + timedelta(days=settings.unknown_days)
+        if since <= now:
+            yield words.outcomes_unknown(unknown.count, unknown.named, unknown.oldest, since, place)
 
 
 def _silent_watchers(context: FlowContext, connection: Connection, place: Place, watcher: Watcher) -> Iterator[Matter]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, text
 
 from include.domain.states import BatchState, BreakState, ReportState, RunKind, RunState
 from include.ledger.tables import (
@@ -59,6 +59,15 @@ class Pile:
     what: str
     count: int
     oldest: datetime
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Attempts whose outcome is unknown: how many, since when the oldest, the invoice numbers of the oldest."""
+
+    count: int
+    oldest: datetime
+    named: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,28 @@ def quarantine_pile(connection: Connection, billing_source: str, profile: str) -
     )
     count, oldest = connection.execute(statement).one()
     return Pile("quarantine", int(count), oldest) if count else None
+
+
+def unknown_outcomes(connection: Connection, profile: str, name: int) -> Unknown | None:
+    """The attempts of a profile whose strongest outcome is unknown.
+
+    Args:
+        name: How many of them are named.
+    """
+    stronger = outcome.alias()
+    known = exists().where(
+        stronger.c.invoice_number == outcome.c.invoice_number, stronger.c.strength > outcome.c.strength
+    )
+    # As text, not as a parameter: only so the planner knows that the index of unknown ones will do.
+    where = (text("outcome.status = 'unknown'"), attempt.c.profile == profile, ~known)
+    tied = outcome.join(attempt, attempt.c.invoice_number == outcome.c.invoice_number)
+    counted = select(func.count(), func.min(outcome.c.decided_at)).select_from(tied).where(*where)
+    count, oldest = connection.execute(counted).one()
+    if not count:
+        return None
+    by_age = select(outcome.c.invoice_number).select_from(tied).where(*where)
+    by_age = by_age.order_by(outcome.c.decided_at, outcome.c.invoice_number).limit(name)
+    return Unknown(int(count), oldest, tuple(connection.scalars(by_age)))
 
 
 def break_piles(connection: Connection, profile: str, without: Sequence[str]) -> list[Pile]:

@@ -304,6 +304,9 @@ class Watch(StrictModel):
     )
     server_minutes: Minutes | Off = Field(default=60, description="How long DOKU's server may not answer")
     quarantine_days: Days | Off = Field(default=3, description="How long a charge may be quarantined")
+    unknown_days: Days | Off = Field(
+        default=3, description="How long the outcome of an attempt may be unknown: a code of class check_first"
+    )
     breaks_days: Days | Off = Field(default=3, description="How long a break may be open")
     key_days: Days | Off = Field(
         default=30, description="Before the last of DOKU's public keys ends: a newer one is there"

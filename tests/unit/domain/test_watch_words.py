@@ -39,6 +39,7 @@ MATTERS = [
     watch_words.money_at_risk(PLACE, 5, "collected_twice", "both sides", T),
     watch_words.set_up_broken(PLACE, "merchant's set-up", 3, "0057", T),
     watch_words.breaks_old("unexpected", 3, T, T, PLACE),
+    watch_words.outcomes_unknown(3, ["INV1", "INV2"], T, T, PLACE),
     watch_words.quarantine_old(3, T, T, PLACE),
     watch_words.key_ends("doku.pem", date(2026, 12, 31), T),
     watch_words.host_key_ends(date(2026, 12, 31), T),

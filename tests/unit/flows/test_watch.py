@@ -179,11 +179,13 @@ def test_what_is_false_is_not_watched(make_merchant, told):
     names = ("started", "claimed", "sent", "unknown", "acknowledged", "taken_in", "written_back", "server", "airflow")
     off = {f"{name}_minutes": False for name in names} | {"reported_hours": False, "reconciled_hours": False}
     merchant = make_merchant(
-        changes={"watch": off | {"quarantine_days": False, "breaks_days": False, "key_days": False}}
+        changes={"watch": off | {f"{name}_days": False for name in ("quarantine", "unknown", "breaks", "key")}}
     )
-    merchant.list_charges(charge("C1"), charge("BAD", token=None))
+    merchant.list_charges(charge("C1"), charge("C2"), charge("BAD", token=None))
     look(merchant, told)
     merchant.submit()
+    merchant.report((merchant.invoices()["C2"], 150_000, "5526"), name="RPT_0.TXT")
+    merchant.reconcile()
     merchant.report(("X" * 20, 5, "0000"))
     merchant.later(days=20)
     assert kinds(look(merchant, told, Watcher.OUTSIDE)) == []

@@ -38,6 +38,26 @@ def test_quarantine_too_old(watched, told):
     assert alert.words.startswith("2 charges are quarantined, the oldest since 2026-11-20 06:00")
 
 
+def test_attempts_that_are_unknown_for_too_long(watched, told):
+    """5526 is listed as check_first: no break speaks of it, and nothing is attempted again until a person asks."""
+    watched.list_charges(*(charge(f"C{number}") for number in range(1, 8)))
+    watched.submit()
+    invoices = watched.invoices()
+    watched.report(*((invoices[f"C{number}"], 150_000, "0000" if number == 7 else "5526") for number in range(1, 8)))
+    watched.reconcile()
+    watched.later(days=2, hours=23)
+    assert ("outcomes_unknown", "attempts") not in kinds(look(watched, told))
+    watched.later(hours=1)
+    (alert,) = [one for one in look(watched, told).alerts if one.kind == "outcomes_unknown"]
+    named = ", ".join(sorted(invoices[f"C{number}"] for number in range(1, 7))[:5])
+    assert alert.words.startswith("6 attempts are unknown, the oldest since 2026-11-20 06:00: ")
+    assert f": {named}, ..." in alert.words
+    assert "settle <invoice number> --as paid" in told.notices[-1].action
+    watched.report(*((invoices[f"C{number}"], 150_000, "0000") for number in range(1, 7)), name="RPT_2.TXT")
+    watched.reconcile()
+    assert ("outcomes_unknown", "attempts") not in kinds(look(watched, told))
+
+
 def test_breaks_too_old_are_one_matter_for_each_kind(watched, told):
     for subject in "ab":
         open_break(watched, "amount_differs", subject)
