@@ -230,7 +230,8 @@ def breaks_old(what: str, count: int, oldest: datetime, late_since: datetime, pl
     """Breaks of a kind that nobody has settled."""
     return Matter(
         Kind.BREAKS_OLD, what, late_since,
-        f"{count} breaks of the kind {what.replace('_', ' ')} are open, the oldest since {place.at(oldest)}.",
+        f"{count} breaks of the kind {what.replace('_', ' ')} are not resolved, the oldest open or explained since "
+        f"{place.at(oldest)}.",
         f"`{_CLI} breaks --profile {place.profile}` lists them with both sides. Ask DOKU which is right, then "
         f"`{place.decision('resolve-break', '<number>')}`. {_SHOWS}",
         f"{PAGE}#breaks-and-quarantine",

@@ -80,7 +80,7 @@ def _open(context: FlowContext) -> Iterator[str]:
         batches = batches_in(connection, profile, [*BEFORE_LEAVING, *OPEN_STATES])
         holds = active_holds(connection, context.profile.billing_source)
         proposals = open_proposals(connection, profile)
-        alarms = [one for one in breaks_in(connection, profile, [BreakState.OPEN]) if one.kind in ALARMS]
+        unresolved = breaks_in(connection, profile, [BreakState.OPEN, BreakState.EXPLAINED])
     for batch in batches:
         late = batch.state is not BatchState.DELIVERED and batch.execute_date <= context.today
         words = f"{batch.file_name} is still open: {batch.state}, execute date {batch.execute_date}"
@@ -89,8 +89,9 @@ def _open(context: FlowContext) -> Iterator[str]:
         yield f"hold: {hold.words}"
     for one in proposals:
         yield f"proposal {one.proposal_id} of {one.proposed_by} waits for a second person: {one.effect}"
-    for one_break in alarms:
-        yield f"ALARM: break {one_break.break_id}, {one_break.kind} of {one_break.subject}: {one_break.details}"
+    for one_break in unresolved:
+        if one_break.kind in ALARMS:
+            yield f"ALARM: break {one_break.break_id}, {one_break.kind} of {one_break.subject}: {one_break.details}"
 
 
 def _in_words(left: timedelta) -> str:

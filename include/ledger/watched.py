@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, text
 
 from include.domain.states import BatchState, BreakState, ReportState, RunKind, RunState
 from include.ledger.tables import (
@@ -72,7 +72,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Break:
-    """An open break."""
+    """A break that is not resolved."""
 
     break_id: int
     kind: str
@@ -209,20 +209,26 @@ def unknown_outcomes(connection: Connection, profile: str, name: int) -> Unknown
 
 
 def break_piles(connection: Connection, profile: str, without: Sequence[str]) -> list[Pile]:
-    """The open breaks by kind."""
+    """The breaks that are not resolved, by kind; an explained one is as old as its explanation."""
     where = (
         recon_break.c.profile == profile,
-        recon_break.c.state == BreakState.OPEN,
+        recon_break.c.state != BreakState.RESOLVED,
         recon_break.c.kind.not_in(without),
     )
-    columns = (recon_break.c.kind, func.count().label("n"), func.min(recon_break.c.opened_at).label("oldest"))
+    explained = recon_break.c.state == BreakState.EXPLAINED
+    since = case((explained, recon_break.c.explained_at), else_=recon_break.c.opened_at)
+    columns = (recon_break.c.kind, func.count().label("n"), func.min(since).label("oldest"))
     rows = connection.execute(select(*columns).where(*where).group_by(recon_break.c.kind).order_by(recon_break.c.kind))
     return [Pile(row.kind, int(row.n), row.oldest) for row in rows]
 
 
 def breaks_of(connection: Connection, profile: str, kinds: Sequence[str]) -> list[Break]:
-    """The open breaks of some kinds."""
-    where = (recon_break.c.profile == profile, recon_break.c.state == BreakState.OPEN, recon_break.c.kind.in_(kinds))
+    """The breaks of some kinds that are not resolved, explained or not."""
+    where = (
+        recon_break.c.profile == profile,
+        recon_break.c.state != BreakState.RESOLVED,
+        recon_break.c.kind.in_(kinds),
+    )
     columns = [recon_break.c[name] for name in Break.__dataclass_fields__]
     rows = connection.execute(select(*columns).where(*where).order_by(recon_break.c.break_id))
     return [Break(*row) for row in rows]

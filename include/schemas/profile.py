@@ -307,7 +307,9 @@ class Watch(StrictModel):
     unknown_days: Days | Off = Field(
         default=3, description="How long the outcome of an attempt may be unknown: a code of class check_first"
     )
-    breaks_days: Days | Off = Field(default=3, description="How long a break may be open")
+    breaks_days: Days | Off = Field(
+        default=3, description="How long a break may be open, or explained and not resolved"
+    )
     key_days: Days | Off = Field(
         default=30, description="Before the last of DOKU's public keys ends: a newer one is there"
     )

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from include.domain.watch import AT_RISK
+from include.flows.operate import carry_out
+from include.flows.outlook import outlook
 from include.flows.submit import extract_and_claim
 from include.flows.watch_due import next_run
 from tests.flows_harness import BUSINESS_DATE, charge
@@ -66,12 +68,27 @@ def test_breaks_too_old_are_one_matter_for_each_kind(watched, told):
     assert kinds(look(watched, told)) == []
     watched.later(hours=1)
     assert kinds(look(watched, told)) == [("breaks_old", "amount_differs"), ("breaks_old", "unexpected")]
-    assert told.notices[0].words.startswith("2 breaks of the kind amount differs are open")
+    assert told.notices[0].words.startswith("2 breaks of the kind amount differs are not resolved")
     with watched.ledger.write() as connection:
         connection.exec_driver_sql(
             "UPDATE recon_break SET state = 'resolved', closed_by = 'ani', closed_at = opened_at, closed_reason = 'x'"
         )
     assert kinds(look(watched, told)) == []
+
+
+def test_an_explained_break_is_old_some_days_after_it_was_explained(watched, told):
+    for subject in "ab":
+        open_break(watched, "amount_differs", subject)
+    watched.now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    for number in (1, 2):
+        carry_out(watched.context, "explain_break", {"number": number}, by="ani", why="DOKU looks into it")
+    watched.later(hours=71)
+    assert ("breaks_old", "amount_differs") not in kinds(look(watched, told))
+    watched.later(hours=1)
+    assert ("breaks_old", "amount_differs") in kinds(look(watched, told))
+    assert told.notices[-1].words.startswith(
+        "2 breaks of the kind amount differs are not resolved, the oldest open or explained since 2026-11-22 19:00."
+    )
 
 
 @pytest.mark.parametrize("kind", AT_RISK)
@@ -82,6 +99,20 @@ def test_money_at_risk_is_critical_at_once(watched, told, kind):
     watched.later(days=5)
     look(watched, told)
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("kind", AT_RISK)
+def test_money_is_at_risk_until_the_break_is_resolved(watched, told, kind):
+    """That a person knows the cause gives nobody their money back."""
+    open_break(watched, kind)
+    carry_out(watched.context, "explain_break", {"number": 1}, by="ani", why="DOKU refunds on Monday")
+    assert kinds(look(watched, told)) == [("money_at_risk", "break 1")]
+    assert any("ALARM: break 1" in line for line in outlook(watched.context))
+    with watched.ledger.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE recon_break SET state = 'resolved', closed_by = 'ani', closed_at = opened_at, closed_reason = 'x'"
+        )
+    assert kinds(look(watched, told)) == []
 
 
 def test_a_public_key_near_its_end(watched, told):
