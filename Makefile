@@ -13,6 +13,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # Each worker starts its own servers: more than four cost more than they save.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && n=4; echo $$n)
 
+# Some images switch Python's compiled files off: every process would then compile its thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 # A cache of our own: nothing is written outside the checkout. The system's certificates: as pip does.

@@ -30,7 +30,13 @@ from tests.sweeps.snapshot import Snapshot, differences, snapshot
 from tests.sweeps.workshop import Workshop
 
 _processes: Final = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.sweeps.crash"])
+_processes.set_forkserver_preload(
+    [  # what flows load only when they come to it, and a process that dies soon would load each time
+        "tests.sweeps.crash", "pandera.backends.pandas.builtin_checks", "pandera.backends.pandas.builtin_hypotheses",
+        "include.schemas.due_charges", "include.schemas.report_lines", "include.schemas.batch_lines", "holidays",
+        "include.flows.summarise", "matplotlib.figure", "matplotlib.backends.backend_svg",
+    ]
+)  # fmt: skip
 
 CHILD_SECONDS: Final = 60
 
