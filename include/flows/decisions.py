@@ -15,6 +15,7 @@ from include.ledger.events import Note, add_decision, enter
 from include.ledger.holds import SCOPES, lift_hold, place_hold
 from include.ledger.quarantine import release_matter
 from include.ledger.reports import reopen_refused
+from include.ledger.store import lock
 
 
 def hold(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -> str:
@@ -135,7 +136,7 @@ def arrived(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
 def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
     """DOKU says that they never got a file whose delivery was unknown: its attempts are withdrawn.
 
-    Refused when the server shows the file or a report on it, whatever anybody says.
+    Refused when the server shows the file or a report on it, or a report took it for charged, whatever anybody says.
     """
     refuse_nobody(by, why)
     batch = _unknown_batch(context, file_name)
@@ -148,6 +149,7 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
         )
     now = context.clock()
     with context.ledger.write() as connection:
+        lock(connection, f"match:{context.profile.name}")
         unknown = tables.batch.c.state == BatchState.UNKNOWN
         note = Note(now, by, None, {"why": why, "proof": "DOKU's answer, and the server shows nothing of it"})
         if enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, unknown):

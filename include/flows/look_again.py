@@ -22,11 +22,13 @@ from include.ledger.batches import (
     Batch,
     find_batch,
     must_not_leave,
+    refuse_if_reported,
     update_batch,
     withdrawn_of,
 )
 from include.ledger.chain import lock_chain
 from include.ledger.events import Note, enter
+from include.ledger.store import lock
 from include.ledger.types import UtcDateTime
 from include.ledger.writeback import outcomes_of_batch
 
@@ -61,12 +63,16 @@ def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:
     Returns:
         The batch as it is then: unchanged; `claimed` again, to be sealed anew without what was withdrawn; or withdrawn,
         when nothing of it is left.
+
+    Raises:
+        NotAllowed: A report speaks of what would be withdrawn as if DOKU had charged it.
     """
     with context.ledger.workspace() as workspace:
         stage_due_charges(context, workspace, batch.business_date, context.batch_layout())
         context.step("look again: everything staged")
         with workspace.write() as connection:
             now = context.clock()
+            lock(connection, f"match:{batch.profile}")
             lock_chain(connection, batch.profile)  # nobody changes the batch's state meanwhile
             current = find_batch(connection, batch.batch_id)
             if current.state not in (BatchState.CLAIMED, BatchState.SEALED):
@@ -91,6 +97,7 @@ def _withdraw_changed(connection: Connection, batch: Batch, now: datetime) -> tu
     before = withdrawn_of(connection, batch.batch_id)
     statement = text(dedent(_WITHDRAW)).bindparams(bindparam("at", value=now, type_=UtcDateTime))
     connection.execute(statement, {"batch_id": batch.batch_id})
+    refuse_if_reported(connection, batch.batch_id)
     after = withdrawn_of(connection, batch.batch_id)
     return after[0] - before[0], after[1] - before[1]
 

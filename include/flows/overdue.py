@@ -2,19 +2,21 @@
 
 from contextlib import suppress
 
-from include.domain.errors import LedgerForgot, RemoteError
+from include.domain.errors import LedgerForgot, NotAllowed, RemoteError
 from include.domain.states import BEFORE_LEAVING, BatchState
 from include.flows.context import FlowContext
 from include.flows.deliver import There, deliver, look
 from include.flows.withdraw import withdraw_batch
 from include.ledger.batches import Batch, batches_in
+from include.ledger.events import Note, add_decision
 
 
 def withdraw_overdue(context: FlowContext, run_id: int) -> list[str]:
     """Withdraw the profile's batches that have not left and whose execute date's cut-off is over; their names.
 
     The server is looked at first: a ledger that was restored from a backup may have forgotten that they left. While it
-    does not answer they stay as they are, for a later run.
+    does not answer they stay as they are, for a later run; and so does one that a report took for charged, with the
+    reason in the trail.
 
     Raises:
         LedgerForgot, DeliveryRefused: The server, or a manifest, shows such a file.
@@ -23,7 +25,17 @@ def withdraw_overdue(context: FlowContext, run_id: int) -> list[str]:
     with context.ledger.read() as connection:
         waiting = batches_in(connection, profile.name, BEFORE_LEAVING)
     late = [one for one in waiting if context.clock() >= context.calendar.cutoff_of(one.execute_date)]
-    return [one.file_name for one in late if _withdraw(context, one, run_id)]
+    return [one.file_name for one in late if _withdrawn(context, one, run_id)]
+
+
+def _withdrawn(context: FlowContext, batch: Batch, run_id: int) -> bool:
+    try:
+        return _withdraw(context, batch, run_id)
+    except NotAllowed as caught:
+        with context.ledger.write() as connection:
+            note = Note(context.clock(), "deliver", run_id, {"why": caught.message})
+            add_decision(connection, batch.profile, "overdue", batch.file_name, note)
+        return False
 
 
 def _withdraw(context: FlowContext, batch: Batch, run_id: int) -> bool:

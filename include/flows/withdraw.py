@@ -9,6 +9,7 @@ from include.flows.tell_merchant import tell_withdrawal
 from include.ledger import tables
 from include.ledger.batches import find_batch, withdraw_attempts
 from include.ledger.events import Note, enter
+from include.ledger.store import lock
 
 NOT_YET_VISIBLE: Final = tables.batch.c.state.in_(BEFORE_LEAVING)
 """Nothing of the batch can have become visible at the server."""
@@ -24,12 +25,14 @@ def withdraw_batch(context: FlowContext, batch_id: int, run_id: int | None, why:
 
     Raises:
         LedgerForgot: Its manifest says that it left, after the state that this ledger was restored from.
+        NotAllowed: A report speaks of it as if DOKU had charged it.
     """
     with context.ledger.read() as connection:
         refuse_if_it_left(context, find_batch(connection, batch_id))
     now = context.clock()
     context.step("withdraw: before it is recorded")
     with context.ledger.write() as connection:
+        lock(connection, f"match:{context.profile.name}")
         note = Note(now, actor, run_id, {"why": why})
         if enter(connection, batch_id, BatchState.WITHDRAWN, note, NOT_YET_VISIBLE):
             withdraw_attempts(connection, batch_id, f"{why}; nothing became visible at the server", now)

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd  # noqa: TID253 - hands out frames
 from sqlalchemy import Connection, RowMapping, exists, func, insert, literal, or_, select, text, update
 
-from include.domain.errors import LedgerError
+from include.domain.errors import LedgerError, NotAllowed
 from include.domain.states import BatchState, OutcomeStatus
 from include.ledger.store import Ledger
 from include.ledger.tables import attempt, batch, event, outcome
@@ -167,8 +167,12 @@ def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: dat
     Those that were withdrawn one by one before keep the outcome that they have.
 
     Args:
+        connection: In a writing transaction, with matching of the batch's profile locked by the caller.
         proof: What shows it, in words.
         by: The witness: the delivery itself, or a person.
+
+    Raises:
+        NotAllowed: As `refuse_if_reported`.
     """
     already = exists().where(
         outcome.c.invoice_number == attempt.c.invoice_number, outcome.c.status == OutcomeStatus.WITHDRAWN
@@ -182,6 +186,33 @@ def withdraw_attempts(connection: Connection, batch_id: int, proof: str, at: dat
     ).where(attempt.c.batch_id == batch_id, ~already)
     columns = ["invoice_number", "status", "decided_at", "witness", "proof"]
     connection.execute(insert(outcome).from_select(columns, rows))
+    refuse_if_reported(connection, batch_id)
+
+
+_REPORTED: Final = """
+    SELECT b.file_name, count(DISTINCT a.invoice_number) AS attempts, min(a.invoice_number) AS example
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
+    JOIN outcome o ON o.invoice_number = a.invoice_number AND o.status = 'withdrawn'
+    JOIN report_line l ON l.invoice_number = a.invoice_number AND l.line_class = 'unexpected'
+    JOIN recon_break k ON k.invoice_number = a.invoice_number AND k.kind = 'unexpected' AND k.state <> 'resolved'
+    WHERE a.batch_id = :batch_id AND l.status <> 'declined'
+    GROUP BY b.file_name
+"""
+
+
+def refuse_if_reported(connection: Connection, batch_id: int) -> None:
+    """Of a batch of which attempts were just withdrawn: a line that came before it left may say that one was charged.
+
+    Raises:
+        NotAllowed: It does, and nobody has resolved the break that it is.
+    """
+    found = connection.execute(text(dedent(_REPORTED)), {"batch_id": batch_id}).one_or_none()
+    if found is not None:
+        raise NotAllowed(
+            f"A report speaks of {found.attempts} attempts of {found.file_name} ({found.example}) as if DOKU had "
+            "charged them; withdrawn, they would be attempted again. Nothing was withdrawn. Ask DOKU, then resolve the "
+            "breaks (`unexpected`) with its answer, and try again."
+        )
 
 
 def answered_of(connection: Connection, batch_id: int) -> int:
