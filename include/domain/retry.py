@@ -92,7 +92,7 @@ class Rules:
         advice = self.by_advice.get((advice_code or "").strip().upper().zfill(2)) if advice_code else None
         if advice is None:
             return found
-        if code.by_advice_code or _STRICTNESS[advice.action] > _STRICTNESS[found.action]:
+        if code.by_advice_code or STRICTNESS[advice.action] > STRICTNESS[found.action]:
             return advice
         if advice.action is found.action is NextAction.RETRY and advice.at_least_days > found.at_least_days:
             return advice
@@ -110,14 +110,22 @@ class Rules:
         return self.by_code.get(code.code) or self.by_class.get(code.class_) or no_rule
 
 
-_STRICTNESS: Final = {
+STRICTNESS: Final[Mapping[NextAction, int]] = {
     NextAction.RETRY: 0,
+    NextAction.WITHDRAWN: 0,
     NextAction.ASK: 1,
     NextAction.AFTER_CHANGE: 2,
     NextAction.MERCHANT_SETUP: 3,
-    NextAction.NEVER: 4,
-    NextAction.MANDATE_ENDED: 5,
+    NextAction.EXHAUSTED: 4,
+    NextAction.CANCELLED: 4,
+    NextAction.NEVER: 5,
+    NextAction.MANDATE_ENDED: 6,
 }
+"""An attempt may be declined several times, for several reasons; the strictest action is the one that counts. So the
+order in which reports come does not matter."""
+
+STOPS: Final = (NextAction.NEVER, NextAction.MANDATE_ENDED)
+"""Actions that hold for other charges too: of the card or account, of the agreement."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +186,11 @@ class Decision:
     on: date | None = None
     pay_day: bool = False
 
+    def is_stricter_than(self, other: "Decision") -> bool:
+        """Whether it counts, and not the other one; of two tries again the later one does."""
+        mine, its = STRICTNESS[self.action], STRICTNESS[other.action]
+        return mine > its or (mine == its and (self.on or date.min) > (other.on or date.min))
+
 
 def decide(declined: Declined, rules: Rules, limits: Limits, *, first: date, last: date) -> Decision:
     """What becomes of a charge after an attempt of it was declined.
@@ -188,7 +201,7 @@ def decide(declined: Declined, rules: Rules, limits: Limits, *, first: date, las
     """
     rule = rules.after(declined.code, declined.advice_code)
     said = _said(declined)
-    if rule.action in (NextAction.NEVER, NextAction.MANDATE_ENDED):
+    if rule.action in STOPS:
         return Decision(rule.action, rule.rule_id, f"{said}: {rule.words}")
     if not limits.enabled:
         words = f"{said}. Re-attempts are switched off: it waits until the merchant's view asks for the next one"

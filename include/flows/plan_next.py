@@ -9,22 +9,22 @@ from sqlalchemy import Connection
 
 from include.doku.codes import ResponseCode, ResponseCodes
 from include.domain.networks import network_of_card, network_of_name
-from include.domain.retry import ClaimTerms, Code, Decision, Declined, Limits, Rules, decide
+from include.domain.retry import STOPS, STRICTNESS, ClaimTerms, Code, Decision, Declined, Limits, Rules, decide
 from include.domain.states import NextAction, ReportState
 from include.flows.context import FlowContext
 from include.ledger.plans import (
     CLOSED,
     PAID,
+    Decline,
     Instrument,
-    Undecided,
     cancel_plans,
+    declines_by_word,
+    declines_of_report,
     instruments,
     is_planned,
     keep_decisions,
     lock_plans,
     note_planned,
-    undecided_by_word,
-    undecided_of_report,
 )
 from include.ledger.reports import Report, reports_in
 from include.ledger.runs import last_claimed_date
@@ -45,11 +45,8 @@ class Planner:
     first: date
     late_window: timedelta
 
-    def decide(self, one: Undecided, known: Instrument | None) -> Decision:
-        """What becomes of one charge."""
-        if one.ended is not None:
-            rule, words = PAID if one.ended == "paid" else CLOSED
-            return Decision(NextAction.CANCELLED, rule, words)
+    def decide(self, one: Decline, known: Instrument | None) -> Decision:
+        """What becomes of one charge, by one answer."""
         tries = known.tries if known else {}
         declined = Declined(
             code=as_code(self.codes.look_up(one.response_code)),
@@ -65,13 +62,17 @@ class Planner:
             advice_code=one.advice_code,
         )
         last = one.due_date + self.late_window
-        return decide(declined, self.rules, self.limits, first=self.first, last=last)
+        decision = decide(declined, self.rules, self.limits, first=self.first, last=last)
+        if one.ended is None or decision.action in STOPS:
+            return decision
+        rule, words = PAID if one.ended == "paid" else CLOSED
+        return Decision(NextAction.CANCELLED, rule, words)
 
 
 def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]:
-    """Decide on every declined attempt that has no decision yet; end the plans of charges that are paid or closed.
+    """Decide on every answer that declined an attempt; end the plans of charges that are paid or closed.
 
-    Safe to repeat, and by two at once: each attempt is decided on once.
+    Of several answers to one attempt the strictest counts. Safe to repeat, and by two at once: each is decided on once.
 
     Returns:
         How many decisions of each action were made.
@@ -84,14 +85,16 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
         reports = reports_in(connection, context.profile.name, ReportState.INGESTED)
     planner = planner_of(context)
     context.step("plan next: before decisions are kept")
+    with context.ledger.write() as connection:
+        lock_plans(connection, context.profile.name)
+        after = ""
+        while page := declines_by_word(connection, context.profile.name, after):
+            made += _decide_page(connection, planner, page, run_id, context.clock())
+            after = page[-1].invoice_number
     for report in reports:
         made += plan_report(context, report, run_id, planner)
     with context.ledger.write() as connection:
         lock_plans(connection, context.profile.name)
-        after = ""
-        while page := undecided_by_word(connection, context.profile.name, after):
-            made += _decide_page(connection, planner, page, run_id, context.clock())
-            after = page[-1].invoice_number
         cancel_plans(connection, context.profile.name, run_id, context.clock())
     context.step("plan next: committed")
     return made
@@ -110,7 +113,7 @@ def plan_report(
     while True:
         with context.ledger.write() as connection:
             lock_plans(connection, report.profile)
-            page = undecided_of_report(connection, report.report_id, report.profile, after)
+            page = declines_of_report(connection, report.report_id, report.profile, after)
             made += _decide_page(connection, planner, page, run_id, context.clock())
             if not page:
                 cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
@@ -163,11 +166,18 @@ def as_code(found: ResponseCode) -> Code:
 
 
 def _decide_page(
-    connection: Connection, planner: Planner, page: Sequence[Undecided], run_id: int | None, now: datetime
+    connection: Connection, planner: Planner, page: Sequence[Decline], run_id: int | None, now: datetime
 ) -> Counter[str]:
     longest = max((cap.days for cap in planner.rules.caps), default=0)
     oldest = min((one.execute_date for one in page), default=planner.first) - timedelta(days=longest)
     known = instruments(connection, [one.token_fingerprint for one in page if one.token_fingerprint], oldest)
-    decided = [(one, planner.decide(one, known.get(one.token_fingerprint or ""))) for one in page]
-    keep_decisions(connection, decided, run_id, now)
-    return Counter(str(decision.action) for _, decision in decided)
+    decided: dict[str, tuple[Decline, Decision]] = {}
+    for one in page:
+        decision = planner.decide(one, known.get(one.token_fingerprint or ""))
+        if one.invoice_number in decided:
+            if decision.is_stricter_than(decided[one.invoice_number][1]):
+                decided[one.invoice_number] = (one, decision)
+        elif one.strictness is None or STRICTNESS[decision.action] > one.strictness:
+            decided[one.invoice_number] = (one, decision)
+    keep_decisions(connection, list(decided.values()), run_id, now)
+    return Counter(str(decision.action) for _, decision in decided.values())

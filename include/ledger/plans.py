@@ -1,6 +1,6 @@
 """What comes after declined attempts: found, decided on elsewhere, and kept. A decision is a row, and never changed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from textwrap import dedent
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Date, TextClause, bindparam, insert, select, text, update
 
-from include.domain.retry import Decision
+from include.domain.retry import STOPS, STRICTNESS, Decision
 from include.domain.states import NextAction
 from include.ledger.once import insert_new
 from include.ledger.store import lock
@@ -25,13 +25,14 @@ _NO_LATER_TRY: Final = "NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_inv
 # An attempt counts unless it is withdrawn: then it provably never reached the network.
 _TRIED: Final = "coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = t.invoice_number), 0) <> 2"
 
+_STRICTNESS_OF: Final = " ".join(f"WHEN '{action}' THEN {strictness}" for action, strictness in STRICTNESS.items())
+
 _COLUMNS: Final = f"""
     a.invoice_number, a.billing_source, a.charge_id, a.attempt_no, a.customer_id, a.billing_number, a.currency,
-    a.amount, a.due_date, a.execute_date, a.token_fingerprint, o.response_code, o.masked_card,
-    coalesce(a.network, (SELECT x.network FROM report_line x
-                         WHERE x.report_id = o.report_id AND x.line_no = o.report_line_no)) AS network,
-    (SELECT x.advice_code FROM report_line x WHERE x.report_id = o.report_id AND x.line_no = o.report_line_no)
-        AS advice_code,
+    a.amount, a.due_date, a.execute_date, a.token_fingerprint,
+    coalesce((SELECT max(p.version) FROM next_attempt p WHERE p.invoice_number = a.invoice_number), 0) AS version,
+    (SELECT max(CASE p.action {_STRICTNESS_OF} END) FROM next_attempt p WHERE p.invoice_number = a.invoice_number)
+        AS strictness,
     (SELECT count(*) FROM attempt t WHERE t.billing_source = a.billing_source AND t.charge_id = a.charge_id
         AND {_TRIED}) AS tries_of_charge,
     CASE WHEN a.billing_number IS NULL THEN NULL ELSE (
@@ -45,25 +46,23 @@ _COLUMNS: Final = f"""
     END AS ended
 """  # noqa: S608 - no value of anybody's is put in
 
-_UNDECIDED: Final = """
-    NOT EXISTS (SELECT 1 FROM outcome w WHERE w.invoice_number = o.invoice_number AND w.strength > o.strength)
-    AND NOT EXISTS (SELECT 1 FROM next_attempt p WHERE p.invoice_number = o.invoice_number)
-"""
-
 _OF_REPORT: Final = f"""
-    SELECT {_COLUMNS}, l.line_no AS position
-    FROM report_line l JOIN outcome o ON o.invoice_number = l.invoice_number AND o.status = 'declined'
-    JOIN attempt a ON a.invoice_number = l.invoice_number
-    WHERE l.report_id = :report_id AND l.status = 'declined' AND l.line_no > :after AND a.profile = :profile
-      AND {_UNDECIDED}
+    SELECT {_COLUMNS}, l.response_code, l.masked_card, coalesce(a.network, l.network) AS network, l.advice_code,
+           l.line_no AS position
+    FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.status = 'declined' AND l.line_class IN ('answer', 'amount_differs')
+      AND l.line_no > :after AND a.profile = :profile
     ORDER BY l.line_no LIMIT :rows
 """  # noqa: S608
+# Each line by its own code, also of an attempt that has a decision or another outcome by now.
 
 _BY_WORD: Final = f"""
-    SELECT {_COLUMNS}, 0 AS position
+    SELECT {_COLUMNS}, o.response_code, o.masked_card, a.network, NULL AS advice_code, 0 AS position
     FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
     WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND o.status = 'declined'
-      AND o.invoice_number > :after AND a.profile = :profile AND {_UNDECIDED}
+      AND o.invoice_number > :after AND a.profile = :profile
+      AND NOT EXISTS (SELECT 1 FROM outcome w WHERE w.invoice_number = o.invoice_number AND w.strength > o.strength)
+      AND NOT EXISTS (SELECT 1 FROM next_attempt p WHERE p.invoice_number = o.invoice_number)
     ORDER BY o.invoice_number LIMIT :rows
 """  # noqa: S608
 # Outcomes that a person settled, or that were recovered: few, with an index of their own.
@@ -114,11 +113,13 @@ CLOSED: Final = ("closed", "the charge was closed: nothing more is tried")
 
 
 @dataclass(frozen=True)
-class Undecided:
-    """A declined attempt of which nobody has decided what comes next.
+class Decline:
+    """An attempt and one answer that declined it: a line of a report, or somebody's word.
 
     Attributes:
         amount: In smallest units.
+        version: Of the last decision about the attempt; 0: there is none yet.
+        strictness: Of the strictest one (`STRICTNESS`).
         tries_of_charge, tries_in_period: With this one, without withdrawn ones; None: it has no billing number.
         ended: "paid" or "closed": the charge is at its end by something else.
         position: Where the next page goes on.
@@ -142,6 +143,8 @@ class Undecided:
     tries_of_charge: int
     tries_in_period: int | None
     ended: str | None
+    version: int
+    strictness: int | None
     position: int
 
 
@@ -163,15 +166,15 @@ def lock_plans(connection: Connection, profile: str) -> None:
     lock(connection, f"plan:{profile}")
 
 
-def undecided_of_report(connection: Connection, report_id: int, profile: str, after: int) -> list[Undecided]:
-    """A page of a report's declined attempts without a decision, from behind a position."""
+def declines_of_report(connection: Connection, report_id: int, profile: str, after: int) -> list[Decline]:
+    """A page of a report's lines that declined an attempt, from behind a position."""
     values = {"report_id": report_id, "profile": profile, "after": after, "rows": PAGE_ROWS}
-    return _undecided(connection, _OF_REPORT, values)
+    return _declines(connection, _OF_REPORT, values)
 
 
-def undecided_by_word(connection: Connection, profile: str, after: str) -> list[Undecided]:
+def declines_by_word(connection: Connection, profile: str, after: str) -> list[Decline]:
     """A page of declined attempts without a decision that no report witnessed, from behind an invoice number."""
-    return _undecided(connection, _BY_WORD, {"profile": profile, "after": after, "rows": PAGE_ROWS})
+    return _declines(connection, _BY_WORD, {"profile": profile, "after": after, "rows": PAGE_ROWS})
 
 
 def instruments(connection: Connection, fingerprints: Sequence[str], since: date) -> dict[str, Instrument]:
@@ -188,13 +191,13 @@ def instruments(connection: Connection, fingerprints: Sequence[str], since: date
 
 
 def keep_decisions(
-    connection: Connection, decided: Sequence[tuple[Undecided, Decision]], run_id: int | None, now: datetime
+    connection: Connection, decided: Sequence[tuple[Decline, Decision]], run_id: int | None, now: datetime
 ) -> None:
-    """Keep first decisions, and with them what is never charged again."""
-    rows = [_row(one.invoice_number, 1, decision, run_id, now) for one, decision in decided]
+    """Keep decisions, each in place of an earlier one of its attempt, and with them what is never charged again."""
+    rows = [_row(one.invoice_number, one.version + 1, decision, run_id, now) for one, decision in decided]
     if rows:
         connection.execute(insert(next_attempt), rows)
-    dead = [pair for pair in decided if pair[1].action in (NextAction.NEVER, NextAction.MANDATE_ENDED)]
+    dead = [pair for pair in decided if pair[1].action in STOPS]
     for one, decision in dead:
         why = {"invoice_number": one.invoice_number, "rule": decision.rule, "words": decision.words}
         if one.token_fingerprint is not None:
@@ -260,13 +263,11 @@ def _row(invoice_number: str, version: int, decision: Decision, run_id: int | No
     }
 
 
-def _undecided(connection: Connection, statement: str, values: Mapping[str, object]) -> list[Undecided]:
+def _declines(connection: Connection, statement: str, values: Mapping[str, object]) -> list[Decline]:
     query = text(dedent(statement)).columns(due_date=Date, execute_date=Date)
-    names = Undecided.__dataclass_fields__
-    found: Iterator[Undecided] = (
-        Undecided(**{name: row[name] for name in names}) for row in connection.execute(query, dict(values)).mappings()
-    )
-    return list({one.invoice_number: one for one in found}.values())  # a line may stand twice
+    names = Decline.__dataclass_fields__
+    rows = connection.execute(query, dict(values)).mappings()
+    return [Decline(**{name: row[name] for name in names}) for row in rows]
 
 
 def _cancel(

@@ -17,7 +17,7 @@ from include.domain.networks import network_of_name
 from include.domain.retry import ClaimTerms, Limits, Rules
 from include.domain.states import BatchState
 from include.flows.plan_next import Planner, _decide_page
-from include.ledger.plans import cancel_plans, undecided_by_word
+from include.ledger.plans import cancel_plans, declines_by_word
 from include.ledger.store import Ledger, ledger_engine
 from include.schemas.profile import SHIPPED_CONFIG
 from include.schemas.retry_rules import load_retry_rules
@@ -97,7 +97,7 @@ class History:
     def _plan(self, day: date) -> None:
         planner = Planner(self.rules, self.limits, CODES, day + timedelta(days=1), LATE)
         with self.lab.ledger.write() as connection:
-            page = undecided_by_word(connection, "insurance", "")
+            page = declines_by_word(connection, "insurance", "")
             _decide_page(connection, planner, page, None, self.lab.now)
             cancel_plans(connection, "insurance", None, self.lab.now)
 

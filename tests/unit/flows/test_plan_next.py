@@ -11,6 +11,7 @@ from include.flows.deliver import deliver
 from include.flows.operate import carry_out, rehearse
 from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import has_pending_work, write_back
+from include.flows.settle import settle
 from include.flows.verify import findings
 from tests.flows_harness import BUSINESS_DATE, charge
 
@@ -210,6 +211,64 @@ def test_the_fingerprint_outlives_the_token_and_is_not_it(merchant):
         connection.exec_driver_sql("UPDATE attempt SET token = ''")
     answered(merchant, ("C1", "0041"), ("C2", "0091"))
     assert submit_on(merchant, MONDAY) == []
+
+
+# --- several answers to one attempt ---
+
+
+@pytest.mark.parametrize("order", [("0005", "0041"), ("0041", "0005")])
+@pytest.mark.parametrize("in_one_file", [True, False])
+def test_never_again_counts_whenever_it_is_said(merchant, order, in_one_file):
+    """DOKU declines an attempt twice, for two reasons: the stricter one counts, in whichever order they come."""
+    merchant.list_charges(charge("C1", token="a-token-of-two-charges"))
+    merchant.submit()
+    if in_one_file:
+        answered(merchant, *(("C1", code) for code in order))
+    else:
+        for code in order:
+            answered(merchant, ("C1", code), name=f"RPT_{code}.TXT")
+    assert decisions(merchant)["C1"][-1] == ("never", None)
+    assert told(merchant, "C1") == ("declined", None)
+    merchant.list_charges(charge("C2", token="a-token-of-two-charges"))
+    assert submit_on(merchant, MONDAY) == []
+
+
+@pytest.mark.parametrize("first", ["0005", "0000", None])
+def test_a_stop_order_ends_the_mandate_whatever_was_known_before(merchant, first):
+    """Also of an attempt that another line says is paid, or that a person settled."""
+    merchant.list_charges(charge("C1", billing_number="B1", customer_id="K"))
+    merchant.submit()
+    if first is None:
+        merchant.later(days=1)
+        settle(merchant.context, invoice_number=merchant.invoices()["C1"], outcome="declined", evidence="A call", **BY)
+        merchant.reconcile()
+    else:
+        answered(merchant, ("C1", first))
+    answered(merchant, ("C1", "00R1"), name="RPT_2.TXT")
+    assert decisions(merchant)["C1"][-1] == ("mandate_ended", None)
+    merchant.list_charges(charge("C2", billing_number="B1", customer_id="K"))
+    assert submit_on(merchant, MONDAY) == []
+
+
+def test_a_stop_order_counts_for_a_charge_that_a_person_closed(merchant):
+    merchant.list_charges(charge("C1", token="a-token-of-two-charges"))
+    merchant.submit()
+    answered(merchant, ("C1", "0005"))
+    carry_out(merchant.context, "close", {"charge_id": "C1", "reason": "paid_elsewhere"}, **BY)
+    answered(merchant, ("C1", "0041"), name="RPT_2.TXT")
+    merchant.list_charges(charge("C2", token="a-token-of-two-charges"))
+    assert submit_on(merchant, MONDAY) == []
+
+
+def test_a_milder_answer_changes_no_decision(merchant):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    answered(merchant, ("C1", "0003"))
+    carry_out(merchant.context, "setup_mended", {}, **BY)
+    mended = decisions(merchant)["C1"]
+    assert [action for action, _ in mended] == ["merchant_setup", "retry"]
+    answered(merchant, ("C1", "0054"), name="RPT_2.TXT")
+    assert decisions(merchant)["C1"] == mended
 
 
 # --- the merchant's set-up ---
