@@ -16,6 +16,13 @@ from include.domain.watch import Kind, Matter, Watcher
 
 PAGE: Final = "watchdog.md"
 _CLI: Final = "python -m include.cli"
+_ENDED_BY: Final = {
+    "collected_twice": ("Once the money is given back, settle that attempt:", "reversed"),
+    "paid_while_in_flight": (
+        "The report on the later attempt ends this; if DOKU stopped it and none comes:",
+        "withdrawn",
+    ),
+}
 _SHOWS: Final = "A decision shows what it would do; --apply does it."
 
 
@@ -49,10 +56,10 @@ class Place:
 
 
 def not_started(place: Place, scheduled: datetime, expected_by: datetime, waiting: str) -> Matter:
-    """No run of submit since it was due; `waiting` says what is due."""
+    """No run of submit has claimed since it was due; `waiting` says what is due."""
     return Matter(
         Kind.NOT_STARTED, "submit", expected_by,
-        f"{place.submit()} was due at {place.at(scheduled)} and no run of it is recorded since. {waiting}",
+        f"{place.submit()} was due at {place.at(scheduled)} and no run of it has claimed since. {waiting}",
         f"In Airflow, unpause {place.submit()} if it is paused, and look whether scheduler and DAG processor run; then "
         f"trigger it once. It claims each charge once, however often it runs. `{_CLI} plan --profile {place.profile}` "
         "says what it would send.",
@@ -204,12 +211,13 @@ def server_silent(server: str, problem: str, expected_by: datetime) -> Matter:
 
 
 def money_at_risk(place: Place, break_id: int, what: str, details: str, opened_at: datetime) -> Matter:
-    """A break that may mean that a customer is charged twice."""
+    """A break that may mean that a customer is charged twice; only outcomes end it."""
+    how, status = _ENDED_BY[what]
     return Matter(
         Kind.MONEY_AT_RISK, f"break {break_id}", opened_at,
         f"{what.replace('_', ' ').capitalize()}: {details}",
         "Ask DOKU by telephone to stop or refund the second payment of this charge; nothing further is sent for it. "
-        f"With their answer `{place.decision('resolve-break', str(break_id))}`. {_SHOWS}",
+        f"{how} `{place.decision('settle', f'<invoice number> --as {status} --evidence <words>')}`. {_SHOWS}",
         f"{PAGE}#money-at-risk", at_once=True,
     )  # fmt: skip
 
