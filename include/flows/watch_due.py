@@ -19,7 +19,9 @@ from include.ledger.watched import last_submit
 def missing_run(context: FlowContext, place: Place) -> Matter | None:
     """The run that should have begun since the last one, if charges are due for it.
 
-    What is due is found by the very code that would claim it; once people were told, a look at the view does.
+    What is due is found by the very code that would claim it; once people were told, a look at the view does. A run
+    that began and has not claimed is told of as that, so it counts as a run; but where that is not watched, and once
+    people were told that charges wait, only a claim will do.
 
     Raises:
         LedgerError: The ledger cannot be used.
@@ -27,10 +29,11 @@ def missing_run(context: FlowContext, place: Place) -> Matter | None:
     cron, patience = context.profile.schedule.submit, context.profile.watch.started_minutes
     if not cron or patience is False:
         return None
+    claims_are_watched = context.profile.watch.claimed_minutes is not False
     with context.ledger.read() as connection:
-        last = last_submit(connection, place.profile)
         first_looks = [first for first, _ in looks(connection, place.profile).values()]
         told = [one for one in shown_alerts(connection, place.profile) if one.kind == Kind.NOT_STARTED]
+        last = last_submit(connection, place.profile, claimed=bool(told) or not claims_are_watched)
     since = last or min(first_looks, default=context.clock())  # a new profile owes nothing for the time before
     scheduled = next_run(cron, since, context.profile.zone)
     expected_by = scheduled + timedelta(minutes=patience)

@@ -116,18 +116,31 @@ def unanswered(connection: Connection, batch_id: int) -> tuple[int, int]:
     return int(count), int(total)
 
 
-def last_submit(connection: Connection, profile: str) -> datetime | None:
-    """When the last run of submit that may send began."""
-    where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.dry_run.is_(False), run.c.past.is_(False))
+def last_submit(connection: Connection, profile: str, *, claimed: bool) -> datetime | None:
+    """When the last run of submit that may send began; `claimed`: only one that came to the end of its claim counts."""
+    where = [run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.dry_run.is_(False), run.c.past.is_(False)]
+    if claimed:
+        where.append(run.c.state != RunState.OPEN)
     found: datetime | None = connection.scalar(select(func.max(run.c.opened_at)).where(*where))
     return found
 
 
 def unclaimed_runs(connection: Connection, profile: str) -> list[tuple[int, datetime]]:
-    """Runs of submit that began and have not claimed, without those that a later run has made up for."""
-    mine = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT)
-    made_up = select(func.max(run.c.run_id)).where(*mine, run.c.state != RunState.OPEN, run.c.dry_run.is_(False))
-    where = (*mine, run.c.state == RunState.OPEN, run.c.run_id > func.coalesce(made_up.scalar_subquery(), 0))
+    """Runs of submit that began and have not claimed, without those that a later run has made up for.
+
+    A past date makes up for a run of that date or an earlier one, if it really sent; else it took nothing.
+    """
+    later = run.alias()
+    sent = exists().where(batch.c.run_id == later.c.run_id)
+    made_up = exists().where(
+        later.c.profile == profile,
+        later.c.kind == RunKind.SUBMIT,
+        later.c.run_id > run.c.run_id,
+        later.c.state != RunState.OPEN,
+        later.c.dry_run.is_(False),
+        or_(later.c.past.is_(False), and_(later.c.business_date >= run.c.business_date, sent)),
+    )
+    where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.state == RunState.OPEN, ~made_up)
     rows = connection.execute(select(run.c.run_id, run.c.opened_at).where(*where).order_by(run.c.run_id))
     return [(int(row.run_id), row.opened_at) for row in rows]
 

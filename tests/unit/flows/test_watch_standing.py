@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from include.domain.errors import NotAllowed
 from include.domain.watch import AT_RISK
 from include.flows.operate import carry_out
 from include.flows.outlook import outlook
@@ -154,6 +155,17 @@ def test_rules_of_re_attempts_that_are_to_be_looked_at_again(make_merchant, told
     assert kinds(look(merchant, told)) == []
 
 
+@pytest.mark.parametrize("kind", AT_RISK)
+def test_what_an_alert_of_money_at_risk_asks_for_is_not_refused(watched, told, kind):
+    """Resolving by hand is: such a break ends with the attempts that it is about."""
+    open_break(watched, kind)
+    look(watched, told)
+    assert "resolve-break" not in told.notices[0].action
+    assert "settle <invoice number> --as" in told.notices[0].action
+    with pytest.raises(NotAllowed, match="ends w"):
+        carry_out(watched.context, "resolve_break", {"number": 1}, by="ani", why="done")
+
+
 # --- a run that did not start ---
 
 
@@ -184,6 +196,59 @@ def test_a_dry_run_and_a_past_date_do_not_count_as_the_run(watched, told):
         run = watched.run(**{"business_date": watched.context.today, **request})
         extract_and_claim(watched.context, run)
     assert kinds(look(watched, told)) == [("not_started", "submit")]
+
+
+def _dead(merchant):
+    """A run that was opened and whose worker died before the claim."""
+    return ("not_claimed", f"run {merchant.run(business_date=merchant.context.today).run_id}")
+
+
+@pytest.mark.parametrize("request_", [{}, {"dry_run": True}, {"send_past_total": 1}])
+def test_a_past_date_does_not_make_up_for_a_run_that_did_not_claim(watched, told, request_):
+    watched.list_charges(charge("C1"))
+    dead = _dead(watched)
+    watched.later(hours=2)
+    run = watched.run(business_date=BUSINESS_DATE - timedelta(days=3), **request_)
+    extract_and_claim(watched.context, run)
+    watched.later(hours=2)
+    assert kinds(look(watched, told)) == [dead]
+    watched.submit("a later one")
+    assert kinds(look(watched, told)) == []
+
+
+def test_a_past_date_that_really_sent_makes_up_for_the_run_of_that_date(watched, told):
+    watched.list_charges(charge("C1", 150_000, due_date="2026-11-20"))
+    dead = _dead(watched)
+    watched.later(hours=25)
+    assert dead in kinds(look(watched, told))
+    run = watched.run(business_date=BUSINESS_DATE, send_past_total=150_000)
+    assert extract_and_claim(watched.context, run)
+    assert dead not in kinds(look(watched, told))
+
+
+def test_a_run_that_died_does_not_end_the_alert_that_charges_wait(watched, told):
+    watched.list_charges(charge("C1", due_date="2026-11-21"))
+    look(watched, told)
+    watched.later(hours=25)
+    assert kinds(look(watched, told)) == [("not_started", "submit")]
+    dead = _dead(watched)
+    watched.later(minutes=30)
+    assert kinds(look(watched, told)) == [("not_started", "submit")]
+    watched.later(minutes=30)
+    assert kinds(look(watched, told)) == [("not_started", "submit"), dead]
+    watched.submit("a later one", business_date=watched.context.today)
+    assert kinds(look(watched, told)) == []
+
+
+def test_where_claims_are_not_watched_a_run_that_died_is_no_run(make_merchant, told):
+    merchant = make_merchant(changes={"watch": {"notify": ["ops"], "claimed_minutes": False}})
+    merchant.list_charges(charge("C1", due_date="2026-11-21"))
+    look(merchant, told)
+    merchant.later(hours=24)
+    _dead(merchant)
+    merchant.later(hours=1)
+    assert kinds(look(merchant, told)) == [("not_started", "submit")]
+    assert "no run of it has claimed since" in told.notices[0].words
 
 
 def test_once_told_the_view_is_not_read_whole_again(watched, told, monkeypatch):
