@@ -229,10 +229,9 @@ def note_planned(connection: Connection, report_id: int, now: datetime) -> None:
 
 
 def is_planned(connection: Connection, report_id: int) -> bool:
-    """Whether that is so, since the report was last taken in."""
-    columns = (report_file.c.planned_at, report_file.c.ingested_at)
-    found = connection.execute(select(*columns).where(report_file.c.report_id == report_id)).one()
-    return found.planned_at is not None and (found.ingested_at is None or found.planned_at >= found.ingested_at)
+    """Whether that is so, since the report was last read."""
+    query = select(report_file.c.planned_at).where(report_file.c.report_id == report_id)
+    return connection.execute(query).scalar_one() is not None
 
 
 def waiting_for_setup(connection: Connection, profile: str) -> list[Any]:

@@ -271,6 +271,28 @@ def test_a_milder_answer_changes_no_decision(merchant):
     assert decisions(merchant)["C1"] == mended
 
 
+@pytest.mark.parametrize("told_first", [True, False])
+def test_what_a_report_declines_when_it_is_read_again_is_planned(merchant, told_first):
+    """Two codes were unknown; with the codes of now one line says later, the other one never."""
+    merchant.list_charges(charge("C1"), charge("C2", token="a-token-of-two-charges"), charge("C3"))
+    merchant.submit()
+    answered(merchant, ("C1", "QQ11"), ("C2", "QQ22"), ("C3", "0091"))
+    if not told_first:  # reconciliation stopped before the merchant was told
+        with merchant.ledger.write() as connection:
+            connection.exec_driver_sql("UPDATE report_file SET state = 'ingested', written_back_at = NULL")
+    about = {"meaning": "Listed by now", "source": "DOKU", "certainty": "certain"}
+    classes = {"QQ11": "retry_later", "QQ22": "never"}
+    merchant.changed({"codes": [{"code": code, "class": found, **about} for code, found in classes.items()]})
+    carry_out(merchant.context, "reingest", {"file_name": "RPT_1.TXT"}, **BY)
+    merchant.reconcile()
+    assert decisions(merchant) == {
+        "C1": [("retry", str(MONDAY))], "C2": [("never", None)], "C3": [("retry", str(MONDAY))],
+    }  # fmt: skip
+    assert told(merchant, "C1") == ("declined", str(MONDAY))
+    merchant.list_charges(charge("C4", token="a-token-of-two-charges"))
+    assert submit_on(merchant, MONDAY) == ["planned", "planned"]
+
+
 # --- the merchant's set-up ---
 
 
