@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from include.domain.money import for_people
 from include.flows.books_text import as_text
+from include.ledger.summaries import last_summary, planned
 from tests.services.processes import Started
 from tests.stack.airflow import PROJECT, AirflowStack, recorded, stop_all, write_record
 from tests.stack.books import balances_that_fail
@@ -82,6 +84,33 @@ def read_books(scene: Scene) -> dict[str, Any]:
     )))  # fmt: skip
 
 
+def read_afterwards(scene: Scene, currency: str) -> dict[str, Any]:
+    """What the day leaves behind: `planned`, the further attempts (count, amount in smallest units); `summary_page`."""
+    engine = scene.ledger.engine()
+    try:
+        with engine.connect() as connection:
+            further = [
+                one for one in planned(connection, scene.profile, scene.business_date) if one.currency == currency
+            ]
+            last = last_summary(connection, scene.profile, scene.business_date)
+    finally:
+        engine.dispose()
+    return {
+        "planned": {"count": sum(one.count for one in further), "amount": sum(one.amount for one in further)},
+        "summary_page": str(scene.artefacts / last.page) if last else None,
+    }
+
+
+def lines_of(afterwards: Mapping[str, Any], currency: str) -> list[str]:
+    """The same for people."""
+    further, page = afterwards["planned"], afterwards["summary_page"]
+    found = []
+    if further["count"]:
+        amount = for_people(further["amount"], currency)
+        found.append(f"Planned re-attempts               {further['count']:,} charges, {amount}")
+    return [*found, f"The day's summary page (HTML)     {page}"] if page else found
+
+
 def _reconcile_until_nothing_is_open(
     scene: Scene, airflow: AirflowStack, progress: Progress, known: set[str]
 ) -> dict[str, Any]:
@@ -139,12 +168,14 @@ def _report(scene: Scene, books: Mapping[str, Any], progress: Progress) -> int:
     if not books.get("ties", False):
         problems.append("the ledger itself says that the day does not tie")
     seconds = progress.seconds()
-    summary = {**books, "seconds": seconds, "steps": progress.steps, "problems": problems}
+    afterwards = read_afterwards(scene, books["currency"])
+    summary = {**books, **afterwards, "seconds": seconds, "steps": progress.steps, "problems": problems}
     (scene.root / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     out = [
         "",
         as_text(books),
         "",
+        *lines_of(afterwards, books["currency"]),
         f"Our copies of files and reports   {scene.artefacts}",
         f"What DOKU's server holds          {scene.remote.files}",
         f"Billing database                  {scene.root / 'billing.sqlite'}",
