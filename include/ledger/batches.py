@@ -233,12 +233,17 @@ PAID_BEFORE: Final = """
 """
 """Of an attempt `a`: an earlier one of its charge turned out to be paid. It must not leave."""
 
-STOPPED_SINCE: Final = "a.token_fingerprint IN (SELECT i.token_fingerprint FROM stopped_instrument i)"
-"""Of an attempt `a`: an answer to another one said never again of its card or account. It must not leave either."""
+STOPPED_SINCE: Final = """
+    (a.token_fingerprint IN (SELECT i.token_fingerprint FROM stopped_instrument i)
+     OR EXISTS (SELECT 1 FROM ended_mandate m WHERE m.billing_source = a.billing_source
+                AND m.customer_id = a.customer_id AND m.billing_number = coalesce(a.billing_number, '')))
+"""
+"""Of an attempt `a`: an answer to another one said never again of its card or account, or that the customer revoked the
+agreement. It must not leave either."""
 
 
 def must_not_leave(connection: Connection, batch_id: int) -> int:
-    """How many attempts of a batch must not leave, as is known by now: paid before, or on a stopped instrument."""
+    """How many attempts of a batch must not leave, as is known by now: paid before, or stopped since."""
     statement = f"""
         SELECT count(*) FROM attempt a WHERE a.batch_id = :batch_id AND ({PAID_BEFORE} OR {STOPPED_SINCE})
           AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.status = 'withdrawn')

@@ -351,3 +351,18 @@ def test_a_batch_that_waited_leaves_without_a_card_that_was_stopped_meanwhile(me
     assert merchant.batch(batch_id)["state"] == "delivered"
     assert submit_on(merchant, MONDAY) == []
     assert list(findings(merchant.context)) == []
+
+
+def test_a_batch_that_waited_leaves_without_what_a_revoked_agreement_covers(merchant):
+    merchant.list_charges(charge("C1", billing_number="B1", customer_id="K"))
+    merchant.submit()
+    others = {"C2": ("B1", "K"), "C3": ("B2", "K"), "C4": ("B1", "L"), "C5": (None, "K")}
+    merchant.list_charges(*(charge(name, billing_number=b, customer_id=k) for name, (b, k) in others.items()))
+    run, (batch_id,) = merchant.seal()
+    answered(merchant, ("C1", "00R1"))
+    deliver(merchant.context, batch_id, run.run_id)
+    rows = merchant.sql("SELECT a.charge_id, o.proof FROM outcome o JOIN attempt a USING (invoice_number)"
+                        " WHERE o.status = 'withdrawn'")  # fmt: skip
+    assert [row["charge_id"] for row in rows] == ["C2"]
+    assert rows[0]["proof"].startswith("stopped by an answer before it was sent")
+    assert list(findings(merchant.context)) == []
