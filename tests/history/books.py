@@ -178,15 +178,16 @@ class Books:
                 if (amount, currency) != (sent, "IDR"):
                     yield Break("amount_differs", invoice, amount - sent)
             for amount in {line.amount for line in lines if line.partial}:
-                yield Break("partial_approval", invoice, amount - sent, self._was_settled_after(invoice, amount))
+                yield Break("partial_approval", invoice, amount - sent, self._was_uncollected_after(invoice, amount))
 
-    def _was_settled_after(self, invoice: str, amount: int) -> bool:
-        """Whether a person settled an attempt once it was read that a part of it was approved."""
+    def _was_uncollected_after(self, invoice: str, amount: int) -> bool:
+        """Whether a person said that nothing was collected once it was read that a part was approved."""
         read_on = min(
             report.day for report in self.reports for line in report.lines
             if line.invoice == invoice and line.partial and line.amount == amount
         )  # fmt: skip
-        return read_on < self.settled.get(invoice, NOBODY)[1]
+        settled, on = self.settled.get(invoice, NOBODY)
+        return settled in ("declined", "withdrawn") and read_on < on
 
     def _conflicts(self) -> Iterator[Break]:
         for invoice, lines in self.said.items():

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 from tests.history import codes
-from tests.history.books import NOBODY, STRONGEST, Books, Said, Sent, first_code
+from tests.history.books import NOBODY, STRONGEST, Books, Said, Sent
 from tests.history.forms import CONFIG
 from tests.history.merchant import Journal
 from tests.history.world import World
@@ -26,7 +26,10 @@ FEW: Final = 2
 """The profile's defaults."""
 
 TAKEN: Final = ("paid", "reversed")
-NEVER: Final = ("never", "mandate_ended")
+STRICTNESS: Final = ("retry", "ask", "after_change", "merchant_setup", "never", "mandate_ended")
+"""Of several answers that declined one attempt the strictest counts."""
+
+NEVER: Final = STRICTNESS[-2:]
 ONE_DAY: Final = timedelta(days=1)
 
 Settings = Mapping[str, Any]
@@ -148,14 +151,21 @@ class Side:
             found.add("withdrawn")
         return next((each for each in STRONGEST if each in found), "")
 
-    def declined(self, one: Sent) -> tuple[date, str] | None:
-        """Since which evening it is known that an attempt was declined, and with which code, as it was read first."""
-        lines = [(day, line) for day, line in self.lines.get(one.invoice, ()) if line.status == "declined"]
+    def declines(self, one: Sent, morning: date) -> list[tuple[date, str]]:
+        """The evenings before a morning on which an attempt was known to be declined, each with the code that says so.
+
+        A person gives no code.
+        """
+        found = [(day, line.code) for day, line in self.lines.get(one.invoice, ()) if line.status == "declined"]
         settled, settled_on = self.books.settled.get(one.invoice, NOBODY)
-        since = min((day for day, _ in lines), default=None)
-        if settled == "declined" and (since is None or settled_on <= since):
-            return next((day for day in self.journal.reconciles if day >= settled_on), settled_on), ""
-        return (since, first_code((line for day, line in lines if day == since), "declined")) if since else None
+        if settled == "declined":
+            found.append((next((day for day in self.journal.reconciles if day >= settled_on), settled_on), ""))
+        return sorted(each for each in found if each[0] < morning)
+
+    def declined(self, one: Sent, morning: date = date.max) -> tuple[date, str] | None:
+        """Since when it is known that an attempt was declined, and the strictest code that says so; by a morning."""
+        found = self.declines(one, morning)
+        return (found[0][0], max(found, key=_weight)[1]) if found else None
 
     def is_paid(self, charge_id: str, morning: date) -> bool:
         """Whether the charge was known to be paid on a morning."""
@@ -176,6 +186,13 @@ class Side:
         return [one for one in earlier if self.status(one, morning) != "withdrawn"]
 
 
+def _weight(decline: tuple[date, str]) -> tuple[int, int, bool, int]:
+    """The strictest answer counts; of several as strict the one that was read first, and then the later try."""
+    day, code = decline
+    found = rule(code)
+    return STRICTNESS.index(found.action), -day.toordinal(), found.pay_day, found.days
+
+
 @dataclass
 class Ends:
     """What is never charged again, since which evening: cards of any merchant, and a merchant's agreements."""
@@ -189,15 +206,12 @@ class Ends:
         found = cls()
         for side in sides:
             for one in side.books.sent.values():
-                known = side.declined(one)
-                if known is None or rule(known[1]).action not in NEVER:
-                    continue
-                if side.is_paid(one.charge_id, known[0] + ONE_DAY):
-                    continue
-                found.cards[one.token] = min(known[0], found.cards.get(one.token, known[0]))
-                if rule(known[1]).action == "mandate_ended":
-                    key = side.world.name, side.world.charges[one.charge_id].customer.customer_id
-                    found.customers[key] = min(known[0], found.customers.get(key, known[0]))
+                key = side.world.name, side.world.charges[one.charge_id].customer.customer_id
+                for day, code in side.declines(one, date.max):
+                    if rule(code).action in NEVER:
+                        found.cards[one.token] = min(day, found.cards.get(one.token, day))
+                    if rule(code).action == "mandate_ended":
+                        found.customers[key] = min(day, found.customers.get(key, day))
         return found
 
     def stop(self, side: Side, charge_id: str, token: str, day: date) -> bool:
@@ -229,7 +243,7 @@ def _why_not(side: Side, one: Sent) -> str:
     if not tries:
         return ""
     last = tries[-1]
-    known = side.declined(last)
+    known = side.declined(last, one.day)
     if side.status(last, one.day) != "declined" or known is None:
         return f"attempt {last.number} was {side.status(last, one.day) or 'in flight'}"
     if side.settings["enabled"] and not side.days.allows(one.day):
@@ -245,7 +259,7 @@ def _by_rule(side: Side, one: Sent, tries: Sequence[Sent], code: str) -> str:
     if asked:
         return ""
     if found.action == "merchant_setup" and side.settings["enabled"]:
-        known = side.declined(last)
+        known = side.declined(last, one.day)
         return "" if known and side.mended(known[0], one.day) else "the set-up was not mended"
     if not side.settings["enabled"] or found.action == "ask":
         return "nobody asked for it"
@@ -255,7 +269,7 @@ def _by_rule(side: Side, one: Sent, tries: Sequence[Sent], code: str) -> str:
 
 
 def _too_early(side: Side, one: Sent, tries: Sequence[Sent], found: Rule) -> str:
-    last, code = tries[-1], side.declined(tries[-1])
+    last, code = tries[-1], side.declined(tries[-1], one.day)
     apart = (one.day - last.day).days
     if apart < _apart(tries, found):
         return f"{apart} days after the last one"
@@ -308,12 +322,12 @@ def _next_day(side: Side, charge_id: str, end: date) -> date | None:
         settled_on = side.books.settled.get(last.invoice, ("", date.max))[1]
         day = min(settled_on, side.journal.refused.get(last.batch, date.max))
     if tries:
-        since, code = side.declined(tries[-1]) or (end, "")
+        since, code = side.declined(tries[-1], end) or (end, "")
         found = rule(code)
         if found.action == "merchant_setup":
             mended = side.mended(since, end)
             day = max(day, mended or date.max)
-        elif found.action == "retry" and not _used_up(tries, code):
+        elif found.action == "retry" and not any(_used_up(tries, each) for _, each in side.declines(tries[-1], end)):
             pay_day = found.pay_day
             day = max(day, since + ONE_DAY, tries[-1].day + timedelta(days=_apart(tries, found)))
         else:
