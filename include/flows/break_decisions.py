@@ -15,7 +15,7 @@ from include.domain.states import BreakKind, BreakState, OutcomeStatus
 from include.flows.context import FlowContext
 from include.flows.people import refuse_nobody
 from include.ledger import break_life
-from include.ledger.break_life import Break, find_break, still_unknown
+from include.ledger.break_life import Break, find_break, has_difference, still_unknown
 from include.ledger.events import Note
 from include.ledger.store import lock
 from include.ledger.testimonies import find_attempt
@@ -50,7 +50,8 @@ def resolve_break(context: FlowContext, *, number: int, by: str, why: str, diffe
         number: Its number, as `breaks` lists it.
         by: Who decides.
         why: What was found out.
-        difference: For `amount_differs` only: `stands` (the reported amount is what was collected) or `void`.
+        difference: Where amounts differ, or a part was approved and collected: `stands` (the reported amount is what
+            was collected) or `void`.
 
     Raises:
         NotAllowed: Nobody in particular, no such break, it is resolved, or an outcome is what it waits for.
@@ -62,12 +63,13 @@ def resolve_break(context: FlowContext, *, number: int, by: str, why: str, diffe
         lock(connection, f"match:{profile}")
         found = _unresolved(connection, context, number)
         _refuse_what_an_outcome_resolves(connection, profile, found)
-        booked = _booked(found, difference)
+        differs = has_difference(connection, found)
+        booked = _booked(found, difference, differs=differs)
         details = {"why": why, "state": BreakState.RESOLVED, "before": found.state, "difference": difference or None}
         note = Note(context.clock(), by, None, details)
         break_life.resolve_break(connection, profile, found, note, why, booked)
     context.step("break: resolved")
-    return f"Break {number} ({found.kind} of {found.subject}) is resolved. {_effect(context, found, booked)}"
+    return f"Break {number} ({found.kind} of {found.subject}) is resolved. {_effect(context, found, booked, differs=differs)}"
 
 
 def _unresolved(connection: Connection, context: FlowContext, number: int) -> Break:
@@ -88,7 +90,7 @@ def _refuse_what_an_outcome_resolves(connection: Connection, profile: str, found
         attempt = find_attempt(connection, profile, found.invoice_number or "")
         if attempt is not None and attempt.status in _UNDECIDED:
             raise NotAllowed(
-                f"{name} waits for an outcome: settle attempt {found.invoice_number} with evidence, and it is resolved."
+                f"{name} waits for an outcome: settle attempt {found.invoice_number} with evidence."
             )
     if found.kind is BreakKind.PAID_WHILE_IN_FLIGHT:
         raise NotAllowed(
@@ -109,8 +111,8 @@ def _refuse_what_an_outcome_resolves(connection: Connection, profile: str, found
             )
 
 
-def _booked(found: Break, difference: str) -> int | None:
-    if found.kind is not BreakKind.AMOUNT_DIFFERS:
+def _booked(found: Break, difference: str, *, differs: bool) -> int | None:
+    if not differs:
         if difference:
             raise NotAllowed(f"Break {found.break_id} is {found.kind}: it has no difference that could stand or not.")
         return None
@@ -122,8 +124,8 @@ def _booked(found: Break, difference: str) -> int | None:
     return found.amount if difference == "stands" else None
 
 
-def _effect(context: FlowContext, found: Break, booked: int | None) -> str:
-    if found.kind is not BreakKind.AMOUNT_DIFFERS:
+def _effect(context: FlowContext, found: Break, booked: int | None, *, differs: bool) -> str:
+    if not differs:
         return "Nothing moves in the books: the attempt keeps the outcome that it has."
     amount = for_people(found.amount, context.profile.limits.currencies[0])
     if booked is None:

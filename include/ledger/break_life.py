@@ -31,13 +31,22 @@ class Break:
     closed_reason: str | None
 
 
-_DIFFERENCE: Final = """
-    SELECT count(*) AS breaks,
-           coalesce(sum(CASE k.state WHEN 'resolved' THEN coalesce(k.booked, 0) ELSE k.amount END), 0) AS amount
+# Of a part that was approved nobody but a person says whether it was collected; a line that says paid says how much.
+_COUNTED: Final = """
     FROM recon_break k JOIN attempt a ON a.invoice_number = k.invoice_number
     JOIN outcome p ON p.invoice_number = k.invoice_number AND p.status = 'paid'
-    WHERE k.kind = 'amount_differs' AND a.batch_id IN :batches AND (k.state <> 'resolved' OR k.booked IS NOT NULL)
+    WHERE (k.kind = 'amount_differs' OR k.kind = 'partial_approval' AND NOT EXISTS (
+        SELECT 1 FROM report_line l WHERE l.invoice_number = k.invoice_number AND l.status = 'paid'
+          AND l.line_class IN ('answer', 'amount_differs')))
 """
+
+_DIFFERENCE: Final = f"""
+    SELECT count(*) AS breaks,
+           coalesce(sum(CASE k.state WHEN 'resolved' THEN coalesce(k.booked, 0) ELSE k.amount END), 0) AS amount
+    {_COUNTED} AND a.batch_id IN :batches AND (k.state <> 'resolved' OR k.booked IS NOT NULL)
+"""  # noqa: S608 - no value of anybody's is put in
+
+_COUNTS: Final = f"SELECT k.break_id {_COUNTED} AND k.break_id = :break_id"  # noqa: S608 - as above
 
 _STATES: Final = """
     SELECT k.state, count(*) AS breaks FROM recon_break k JOIN attempt a ON a.invoice_number = k.invoice_number
@@ -91,6 +100,13 @@ def difference_of(connection: Connection, batch_ids: list[int]) -> tuple[int, in
     """Breaks over amounts of paid attempts of these batches that count in the books, and their sum (smallest units)."""
     row = connection.execute(_of_batches(_DIFFERENCE), {"batches": batch_ids}).one()
     return int(row.breaks), int(row.amount)
+
+
+def has_difference(connection: Connection, found: Break) -> bool:
+    """Whether an amount is what a break is about, which stays in the books or leaves them when it is resolved."""
+    if found.kind is BreakKind.AMOUNT_DIFFERS:
+        return True
+    return connection.execute(text(dedent(_COUNTS)), {"break_id": found.break_id}).first() is not None
 
 
 def break_states_of(connection: Connection, batch_ids: list[int]) -> dict[str, int]:

@@ -24,8 +24,9 @@ _ATTEMPT: Final = """
 _SETTLED: Final = """
     UPDATE recon_break SET state = 'resolved', closed_by = :by, closed_at = :at, closed_reason = :why
     WHERE profile = :profile AND invoice_number = :invoice_number AND state <> 'resolved'
-      AND kind IN ('partial_approval', 'missing_line')
+      AND (kind = 'missing_line' OR kind = 'partial_approval' AND :status IN ('declined', 'withdrawn'))
 """
+# A part that was collected is money that is missing, until a person says of the break how much of it.
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def keep_testimony(connection: Connection, profile: str, said: Testimony, why: s
         connection.execute(
             insert(outcome).values({**seen, "decided_at": said.said_at, "witness": said.witness, "proof": proof})
         )
-    terms = {"profile": profile, "invoice_number": said.invoice_number, "by": said.said_by, "why": why}
+    terms = {"profile": profile, **seen, "by": said.said_by, "why": why}
     moment = bindparam("at", value=said.said_at, type_=UtcDateTime)
     connection.execute(text(dedent(_SETTLED)).bindparams(moment), terms)
     connection.execute(

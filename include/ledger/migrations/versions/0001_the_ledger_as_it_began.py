@@ -213,11 +213,11 @@ def upgrade() -> None:
             "booked",
             sa.BigInteger(),
             nullable=True,
-            comment="The difference that stays in the books of a resolved amount_differs",
+            comment="The difference that stays in the books of a resolved break",
         ),
         sa.CheckConstraint("(state = 'resolved') = (closed_by IS NOT NULL)", name=op.f("ck_recon_break_closed_whole")),
         sa.CheckConstraint(
-            "booked IS NULL OR (kind = 'amount_differs' AND state = 'resolved')",
+            "booked IS NULL OR (kind IN ('amount_differs', 'partial_approval') AND state = 'resolved')",
             name=op.f("ck_recon_break_booked_difference"),
         ),
         sa.CheckConstraint(
