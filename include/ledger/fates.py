@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, Date, bindparam, text
 
 from include.domain.retry import ClaimTerms
+from include.ledger.recovered import complete_recovered
 
 _INSERT: Final = "INSERT INTO staged_fate (row_no, fate, reason"
 
@@ -38,6 +39,8 @@ _HISTORY: Final = """
     CREATE TEMPORARY TABLE staged_history AS
     SELECT s.row_no, a.invoice_number, a.attempt_no,
            CASE WHEN s.fingerprint <> a.token_fingerprint THEN 1 ELSE 0 END AS other_token,
+           CASE WHEN a.rule = 'recovered' THEN 1 ELSE 0 END AS recovered,
+           CASE WHEN a.rule = 'recovered' AND a.token_fingerprint IS NULL THEN 1 ELSE 0 END AS bare,
            CASE WHEN a.amount = s.amount AND a.currency = s.currency
                      AND (a.rule = 'recovered' OR (a.due_date = s.due_date AND a.customer_id = s.customer_id))
                 THEN 1 ELSE 0 END AS same,
@@ -46,7 +49,7 @@ _HISTORY: Final = """
 """
 # CROSS JOIN: SQLite, which has no statistics, then takes them in this order, and not each attempt with all rows.
 # Every attempt of every listed charge, with its strongest outcome (0: none yet); see include.domain.states.STRENGTH.
-# Of a recovered attempt nobody knows the due date and the customer any more.
+# Of a recovered attempt nobody knows the due date, the customer and the token any more.
 
 _LAST: Final = """
     CREATE TEMPORARY TABLE staged_last AS
@@ -59,8 +62,8 @@ _LAST: Final = """
 
 _PLAN: Final = """
     CREATE TEMPORARY TABLE staged_plan AS
-    SELECT row_no, invoice_number, action, planned_on, pay_day, same, other_token
-    FROM (SELECT h.row_no, h.invoice_number, p.action, p.planned_on, p.pay_day, h.same, h.other_token,
+    SELECT row_no, invoice_number, action, planned_on, pay_day, same, other_token, recovered
+    FROM (SELECT h.row_no, h.invoice_number, p.action, p.planned_on, p.pay_day, h.same, h.other_token, h.recovered,
                  row_number() OVER (PARTITION BY h.row_no ORDER BY h.attempt_no DESC, p.version DESC) AS back
           FROM staged_history h JOIN next_attempt p ON p.invoice_number = h.invoice_number WHERE h.strength = 3) n
     WHERE back = 1
@@ -156,10 +159,10 @@ _PLANNED: Final = """
     JOIN staged_charge s ON s.row_no = l.row_no
     WHERE l.strength = 3 AND l.attempt_no < 99 AND :day_allowed = 1 AND coalesce(s.attempt_no, 0) <= l.attempt_no
       AND ((p.action IN ('retry', 'withdrawn') AND p.planned_on <= :execute_date AND (NOT p.pay_day OR :pay_day = 1))
-           OR (p.action = 'after_change' AND (p.same = 0 OR p.other_token = 1))
+           OR (p.action = 'after_change' AND (p.same = 0 OR p.other_token = 1 OR p.recovered = 1))
            OR p.action = 'never')
 """
-# Those of action `never` that come so far have another token.
+# Those of action `never` that come so far have another token. After a recovered attempt the token may be another one.
 
 _WAITING: Final = """
     {insert}) SELECT p.row_no, CASE WHEN p.action IN ('after_change', 'merchant_setup') THEN 'held' ELSE 'deferred' END,
@@ -223,6 +226,7 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     }
     _run(connection, _REPEATED)
     connection.execute(text(dedent(_HISTORY)), {"billing_source": terms.billing_source})
+    complete_recovered(connection)
     for statement in (_LAST, _PLAN):
         connection.execute(text(dedent(statement)))
     release = (_NOT_RELEASED,) if terms.release_by_person else ()

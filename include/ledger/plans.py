@@ -203,7 +203,7 @@ def keep_decisions(
         if one.token_fingerprint is not None:
             stopped = {"token_fingerprint": one.token_fingerprint, **why, "stopped_at": now}
             insert_new(connection, stopped_instrument, [stopped])
-        if decision.action is NextAction.MANDATE_ENDED:
+        if decision.action is NextAction.MANDATE_ENDED and one.customer_id:  # nobody's: a recovered attempt
             mandate = {
                 "billing_source": one.billing_source,
                 "customer_id": one.customer_id,

@@ -365,3 +365,61 @@ def test_the_temporary_tables_are_gone_after_the_claim(lab):
     became(lab, row("C"))
     with lab.ledger.engine.connect() as connection:
         assert not [name for name in sa.inspect(connection).get_temp_table_names() if name.startswith("staged")]
+
+
+# --- recovered attempts ---
+
+
+def recovered(lab, charge_id: str = "C") -> None:
+    """A charge whose attempt was declined, as the ledger has it after it was rebuilt."""
+    declined(lab, charge_id)
+    with lab.ledger.write() as connection:
+        bare = {"customer_id": "", "token": "", "token_fingerprint": None, "billing_period": None}
+        connection.execute(tables.attempt.update().values(rule="recovered", **bare))
+
+
+def _attempt(lab) -> dict:
+    (found,) = lab.sql("SELECT * FROM attempt WHERE attempt_no = 1 AND charge_id = 'C'")
+    return found
+
+
+def test_a_recovered_attempt_is_completed_by_the_view(lab):
+    recovered(lab)
+    became(lab, row("C", 999, billing_number="B"))
+    assert _attempt(lab)["customer_id"] == ""  # another amount may be another agreement
+    became(lab, row("C", billing_number="B"))
+    found = _attempt(lab)
+    assert (found["customer_id"], found["billing_number"], found["billing_period"]) == ("K-C", "B", "2026-11")
+    assert found["token_fingerprint"] is not None
+    became(lab, row("C", token="a-token-that-came-later", billing_number="B"))
+    assert _attempt(lab) == found
+
+
+@pytest.mark.parametrize(
+    ("action", "other", "reason"),
+    [
+        ("never", row("D"), "instrument_stopped"),
+        ("mandate_ended", row("D"), "instrument_stopped"),
+        ("mandate_ended", row("D", token="another-token", customer_id="K-C", billing_number="B"), "mandate_ended"),
+    ],
+)
+def test_what_a_recovered_attempt_stops_is_stopped_once_the_view_says_what_it_is(lab, action, other, reason):
+    recovered(lab)
+    decide(lab, action)
+    fates = became(lab, row("C", billing_number="B"), other)
+    assert fates["D", "held", reason] == 1
+    assert lab.sql("SELECT * FROM ended_mandate WHERE customer_id = ''") == []
+    assert became(lab, other) == Counter({("D", "held", reason): 1})
+
+
+def test_a_milder_decision_on_a_recovered_attempt_stops_nothing(lab):
+    recovered(lab)
+    decide(lab, "ask")
+    assert became(lab, row("C"), row("D"))["D", "claimed", "first"] == 1
+
+
+def test_after_a_recovered_attempt_the_token_may_be_another_one(lab):
+    recovered(lab)
+    decide(lab, "after_change")
+    assert one(lab, terms=ClaimTerms(enabled=True, day_allowed=False)) == ("held", "after_change")
+    assert one(lab) == ("claimed", "after_change")
