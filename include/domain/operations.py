@@ -55,7 +55,7 @@ _REASON: Final = Field(
     "reason", "Why no attempt is made any more", choices=("paid_elsewhere", "written_off"), flag="--reason"
 )
 _DIFFERENCE: Final = Field(
-    "difference", "Of amounts that differ: what was reported stands, or the difference is void", choices=("stands", "void"),
+    "difference", "Of amounts that differ: what was reported stands, or is void", choices=("stands", "void"),
     flag="--difference", optional=True,
 )  # fmt: skip
 

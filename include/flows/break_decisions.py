@@ -69,7 +69,8 @@ def resolve_break(context: FlowContext, *, number: int, by: str, why: str, diffe
         note = Note(context.clock(), by, None, details)
         break_life.resolve_break(connection, profile, found, note, why, booked)
     context.step("break: resolved")
-    return f"Break {number} ({found.kind} of {found.subject}) is resolved. {_effect(context, found, booked, differs=differs)}"
+    effect = _effect(context, found, booked, differs=differs)
+    return f"Break {number} ({found.kind} of {found.subject}) is resolved. {effect}"
 
 
 def _unresolved(connection: Connection, context: FlowContext, number: int) -> Break:
@@ -89,9 +90,7 @@ def _refuse_what_an_outcome_resolves(connection: Connection, profile: str, found
     if found.kind in (BreakKind.PARTIAL_APPROVAL, BreakKind.MISSING_LINE):
         attempt = find_attempt(connection, profile, found.invoice_number or "")
         if attempt is not None and attempt.status in _UNDECIDED:
-            raise NotAllowed(
-                f"{name} waits for an outcome: settle attempt {found.invoice_number} with evidence."
-            )
+            raise NotAllowed(f"{name} waits for an outcome: settle attempt {found.invoice_number} with evidence.")
     if found.kind is BreakKind.PAID_WHILE_IN_FLIGHT:
         raise NotAllowed(
             f"{name} ends with the later attempt: its report, or settling it, resolves this. Ask DOKU to stop "

@@ -44,9 +44,9 @@ _DIFFERENCE: Final = f"""
     SELECT count(*) AS breaks,
            coalesce(sum(CASE k.state WHEN 'resolved' THEN coalesce(k.booked, 0) ELSE k.amount END), 0) AS amount
     {_COUNTED} AND a.batch_id IN :batches AND (k.state <> 'resolved' OR k.booked IS NOT NULL)
-"""  # noqa: S608 - no value of anybody's is put in
+"""
 
-_COUNTS: Final = f"SELECT k.break_id {_COUNTED} AND k.break_id = :break_id"  # noqa: S608 - as above
+_COUNTS: Final = f"SELECT k.break_id {_COUNTED} AND k.break_id = :break_id"
 
 _STATES: Final = """
     SELECT k.state, count(*) AS breaks FROM recon_break k JOIN attempt a ON a.invoice_number = k.invoice_number
