@@ -20,6 +20,13 @@ _OPEN: Final = """
     INSERT INTO recon_break (profile, kind, subject, invoice_number, amount, details, state, opened_at)
 """
 
+# Whoever resolved it has not seen what is said now.
+_OPEN_AGAIN: Final = """
+    ON CONFLICT (profile, kind, subject) DO UPDATE SET
+        details = excluded.details, state = 'open', explained_by = NULL, explained_at = NULL, explanation = NULL,
+        closed_by = NULL, closed_at = NULL, closed_reason = NULL, booked = NULL
+"""
+
 # A line that ties to nothing, or to another profile's attempt. An attempt that has not left was never sent.
 _UNTIED: Final = """
     SELECT :profile, l.line_class,
@@ -62,15 +69,20 @@ _PARTIAL: Final = """
     ON CONFLICT (profile, kind, subject) DO NOTHING
 """
 
-_UNLISTED: Final = """
+_UNLISTED: Final = f"""
     SELECT :profile, 'unlisted_code', l.response_code, CAST(NULL AS VARCHAR(64)), 0,
         'code ' || l.response_code || ' is not in codes.toml: what it means is unknown, and so are the attempts that '
             || 'have it', 'open', :at
     FROM report_line l
     WHERE l.report_id = :report_id AND l.line_class <> 'other_profile' AND l.response_code IN :codes
     GROUP BY l.response_code
-    ON CONFLICT (profile, kind, subject) DO NOTHING
-"""
+    {_OPEN_AGAIN.strip()}
+    WHERE recon_break.state = 'resolved' AND EXISTS (
+        SELECT 1 FROM report_line w
+        WHERE w.report_id = :report_id AND w.response_code = excluded.subject AND w.status = 'unknown'
+          AND w.line_class IN ('answer', 'amount_differs')
+          AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = w.invoice_number AND o.status <> 'unknown'))
+"""  # noqa: S608 - no value of anybody's is put in
 
 # Lines of different words that decide one attempt. A reversal contradicts nothing but a decline.
 _CONFLICT: Final = """
@@ -151,11 +163,8 @@ _AGREE: Final = """
         ) s GROUP BY s.invoice_number HAVING min(s.side) <> max(s.side))
 """
 
-# More was said since: whoever resolved it has not seen that.
-_AGAIN: Final = """
-    ON CONFLICT (profile, kind, subject) DO UPDATE SET
-        details = excluded.details, state = 'open', explained_by = NULL, explained_at = NULL, explanation = NULL,
-        closed_by = NULL, closed_at = NULL, closed_reason = NULL, booked = NULL
+_AGAIN: Final = f"""
+    {_OPEN_AGAIN.strip()}
     WHERE recon_break.details <> excluded.details
 """
 

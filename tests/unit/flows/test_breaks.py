@@ -96,6 +96,21 @@ def test_a_resolved_conflict_opens_again_when_more_is_said(sent):
     assert list(findings(sent.context)) == []
 
 
+def test_a_code_that_nobody_listed_is_asked_about_again_when_another_attempt_gets_it(sent):
+    _report(sent, "RPT_1.TXT", ("C1", "QQ11", 100_000))
+    sent.later(days=2)
+    about = {"invoice_number": sent.numbers["C1"], "outcome": "paid", "evidence": "DOKU ticket 7"}
+    carry_out(sent.context, "settle", about, **BY)
+    carry_out(sent.context, "resolve_break", {"number": 1}, **BY)
+    _report(sent, "RPT_2.TXT", ("C1", "QQ11", 100_000), ("C2", "0000", 100_000))
+    carry_out(sent.context, "reingest", {"file_name": "RPT_1.TXT"}, **BY)
+    assert _breaks(sent) == [("unlisted_code", None, "resolved")], "the same again is nothing"
+    _report(sent, "RPT_3.TXT", ("C3", "QQ11", 100_000))
+    assert _breaks(sent) == [("unlisted_code", None, "open")]
+    assert sent.sql("SELECT closed_by, closed_reason FROM recon_break") == [{"closed_by": None, "closed_reason": None}]
+    assert list(findings(sent.context)) == []
+
+
 @pytest.mark.parametrize(("difference", "amount"), [("stands", -40_000), ("void", 0)])
 def test_what_resolving_a_difference_does_to_the_books(sent, difference, amount):
     _report(sent, "RPT_1.TXT", ("C1", "0000", 60_000))
