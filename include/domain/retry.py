@@ -201,17 +201,17 @@ def decide(declined: Declined, rules: Rules, limits: Limits, *, first: date, las
     """
     rule = rules.after(declined.code, declined.advice_code)
     said = _said(declined)
-    if rule.action in STOPS:
+    if rule.action in STOPS or rule.action is NextAction.MERCHANT_SETUP:
         return Decision(rule.action, rule.rule_id, f"{said}: {rule.words}")
     if not limits.enabled:
         words = f"{said}. Re-attempts are switched off: it waits until the merchant's view asks for the next one"
         return Decision(NextAction.ASK, SWITCHED_OFF, words)
-    if rule.action is not NextAction.RETRY:
-        return Decision(rule.action, rule.rule_id, f"{said}: {rule.words}")
-    spent = _spent(declined, limits)
+    spent = None if rule.action is NextAction.ASK else _spent(declined, limits)
     if spent is not None:
         setting, words = spent
         return Decision(NextAction.EXHAUSTED, setting, f"{said}. {words}")
+    if rule.action is not NextAction.RETRY:
+        return Decision(rule.action, rule.rule_id, f"{said}: {rule.words}")
     return _planned(declined, rule, rules.caps_of(declined.network), limits, first, last)
 
 
@@ -297,6 +297,7 @@ class ClaimTerms:
         enabled: Off: only what the merchant's view asks for.
         day_allowed: Whether a charge may be tried again on the execute date.
         pay_day: Whether that is a pay day (or there are none).
+        max_per_charge: Most tries of a charge, whoever asks.
         max_per_period: Most tries under one billing number in a billing period, by what was planned.
         rules: With the caps, which hold for whatever is sent.
     """
@@ -304,6 +305,7 @@ class ClaimTerms:
     enabled: bool = False
     day_allowed: bool = True
     pay_day: bool = True
+    max_per_charge: int = MAX_ATTEMPT_NO
     max_per_period: int = MAX_ATTEMPT_NO
     rules: Rules = field(default_factory=Rules)
 

@@ -61,6 +61,10 @@ PASSED: Final = {
         "Held: the agreement was revoked",
         "The customer revoked the agreement under this billing number. It goes on under another one.",
     ),
+    ("held", "retry.max_per_charge"): (
+        "Held: tried often enough",
+        "The merchant's view asks for another try; the profile allows no more of one charge.",
+    ),
     ("in_flight", "awaiting"): (
         "Left alone: in flight",
         "Its attempt is on its way or at DOKU and has no answer yet; another one could charge twice.",

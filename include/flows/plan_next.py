@@ -154,6 +154,7 @@ def claim_terms(context: FlowContext, execute_date: date) -> ClaimTerms:
         enabled=retry.enabled,
         day_allowed=days.allows(execute_date),
         pay_day=days.allows(execute_date, pay_day=True),
+        max_per_charge=retry.max_per_charge,
         max_per_period=retry.max_per_period,
         rules=rules_of(context.profile),
     )

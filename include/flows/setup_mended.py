@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from include.domain.errors import NotAllowed
-from include.domain.retry import LATE_WINDOW, Decision
+from include.domain.retry import LATE_WINDOW, SWITCHED_OFF, Decision
 from include.domain.states import NextAction
 from include.flows.context import FlowContext
 from include.flows.people import refuse_nobody
@@ -16,6 +16,8 @@ RULE = "setup_mended"
 
 def setup_mended(context: FlowContext, *, by: str, why: str) -> str:
     """Plan the charges that wait for the merchant's set-up for the first allowed day; the brake lets go.
+
+    Where re-attempts are switched off they wait for the merchant's view from then on.
 
     Raises:
         NotAllowed: Nobody in particular says so, or nothing waits for it.
@@ -31,6 +33,9 @@ def setup_mended(context: FlowContext, *, by: str, why: str) -> str:
         waiting = waiting_for_setup(connection, context.profile.name)
         for row in waiting:
             decision = Decision(NextAction.RETRY, RULE, f"{by} says that the set-up is mended: {why}", first)
+            if not planner.limits.enabled:
+                words = f"{by} says that the set-up is mended: {why}. It waits until the merchant's view asks for it"
+                decision = Decision(NextAction.ASK, SWITCHED_OFF, words)
             if row.due_date + late < first:
                 spent += 1
                 words = f"{by} says that the set-up is mended, but by {first} the charge is too late to be sent"
@@ -43,4 +48,6 @@ def setup_mended(context: FlowContext, *, by: str, why: str) -> str:
     if not waiting:
         raise NotAllowed(f"No charge of profile {context.profile.name} waits for the merchant's set-up.")
     late_words = f" {spent} are too late by then and stay closed." if spent else ""
+    if not planner.limits.enabled:
+        return f"{len(waiting) - spent} charges are tried again when the merchant's view asks for it.{late_words}"
     return f"{len(waiting) - spent} charges are tried again from {first} on.{late_words}"

@@ -53,9 +53,10 @@ _HISTORY: Final = """
 
 _LAST: Final = """
     CREATE TEMPORARY TABLE staged_last AS
-    SELECT row_no, invoice_number, attempt_no, strength, declined
+    SELECT row_no, invoice_number, attempt_no, strength, declined, tries
     FROM (SELECT h.*, row_number() OVER (PARTITION BY row_no ORDER BY attempt_no DESC) AS back,
-                 max(CASE WHEN strength = 3 THEN 1 ELSE 0 END) OVER (PARTITION BY row_no) AS declined
+                 max(CASE WHEN strength = 3 THEN 1 ELSE 0 END) OVER (PARTITION BY row_no) AS declined,
+                 sum(CASE WHEN strength = 2 THEN 0 ELSE 1 END) OVER (PARTITION BY row_no) AS tries
           FROM staged_history h) n
     WHERE back = 1
 """
@@ -141,6 +142,13 @@ _REVOKED: Final = """
         AND m.customer_id = s.customer_id AND m.billing_number = coalesce(s.billing_number, '')
 """
 
+_ALL_TRIED: Final = """
+    {insert}) SELECT l.row_no, 'held', 'retry.max_per_charge'
+    FROM staged_last l JOIN staged_charge s ON s.row_no = l.row_no
+    WHERE l.strength = 3 AND s.attempt_no = l.attempt_no + 1 AND l.tries >= :max_per_charge
+"""
+# The merchant's view asks for one more; what is planned was counted when it was.
+
 _NOT_TODAY: Final = """
     {insert}) SELECT l.row_no, 'deferred', 'not_today'
     FROM staged_last l JOIN staged_charge s ON s.row_no = l.row_no LEFT JOIN staged_plan p ON p.row_no = l.row_no
@@ -223,6 +231,7 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
         "execute_date": terms.execute_date,
         "day_allowed": int(terms.again.day_allowed),
         "pay_day": int(terms.again.pay_day),
+        "max_per_charge": terms.again.max_per_charge,
     }
     _run(connection, _REPEATED)
     connection.execute(text(dedent(_HISTORY)), {"billing_source": terms.billing_source})
@@ -233,7 +242,7 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     by_plan = (_NOT_TODAY, _PLANNED, _WAITING) if terms.again.enabled else ()
     rules = (
         _SETTLED, _CLOSED, _IN_FLIGHT, _ENDED, _INVALID, *release, _HELD, _LATE, _MERCHANT_KNOWS_MORE, _STOPPED,
-        _REVOKED, *by_plan, _AGAIN, _DECLINED,
+        _REVOKED, _ALL_TRIED, *by_plan, _AGAIN, _DECLINED,
     )  # fmt: skip
     for statement in rules:
         _run(connection, statement, {name: value for name, value in values.items() if f":{name}" in statement})

@@ -69,7 +69,7 @@ def test_the_code_decides(code, action, rule):
 
 @pytest.mark.parametrize(
     ("code", "action"),
-    [(LATER, "ask"), (Code("0054", "after_change"), "ask"), (Code("0003", "merchant_setup"), "ask"),
+    [(LATER, "ask"), (Code("0054", "after_change"), "ask"), (Code("0003", "merchant_setup"), "merchant_setup"),
      (Code("0004", "never"), "never"), (Code("00R0", "never", ends_mandate=True), "mandate_ended")],
 )  # fmt: skip
 def test_switched_off_nothing_is_planned_but_never_stays_never(code, action):
@@ -102,6 +102,15 @@ def test_the_last_spacing_goes_on():
 def test_what_is_used_up_is_the_end(changes, rule):
     found = decided(declined(**changes))
     assert (found.action, found.rule, found.on) == (NextAction.EXHAUSTED, rule, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "action"),
+    [(Code("0054", "after_change"), "exhausted"), (Code("0003", "merchant_setup"), "merchant_setup"),
+     (Code("QQQQ", "unknown"), "ask"), (Code("0004", "never"), "never")],
+)  # fmt: skip
+def test_a_change_of_the_view_allows_no_more_tries_than_a_charge_has(code, action):
+    assert decided(declined(code, tries_of_charge=4)).action == action
 
 
 def test_few_allows_few():

@@ -320,6 +320,33 @@ def test_a_wrong_set_up_stops_the_next_run_until_a_person_says_that_it_is_mended
     assert sorted(submit_on(merchant, MONDAY + timedelta(days=1))) == ["after_withdrawal", "planned"]
 
 
+def test_a_charge_that_changes_every_day_is_tried_no_more_often_than_others(merchant):
+    """A late fee that grows each day is a change each day."""
+    merchant.list_charges(charge("C1", 100_000))
+    merchant.submit()
+    sent = 1
+    for number in range(1, 12):
+        if any(row["status"] == "in_flight" for row in merchant.told().values()):
+            answered(merchant, ("C1", "0054"), name=f"RPT_{number}.TXT")
+        merchant.change_charges(f"amount = {100_000 + 500 * number}")
+        sent += len(submit_on(merchant, BUSINESS_DATE + timedelta(days=number)))
+    assert sent == merchant.profile.retry.max_per_charge
+    assert decisions(merchant)["C1"][-1] == ("exhausted", None)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_wrong_set_up_stops_the_next_run_also_where_re_attempts_are_switched_off(make_merchant, enabled):
+    merchant = make_merchant(changes={"retry": {"enabled": enabled}})
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    answered(merchant, ("C1", "0003"))
+    merchant.list_charges(charge("C2"))
+    merchant.now += timedelta(days=3)
+    run, (batch_id,) = merchant.seal(business_date=MONDAY)
+    with pytest.raises(ApprovalMissing, match="merchant_setup: 1 charges were declined because"):
+        deliver(merchant.context, batch_id, run.run_id)
+
+
 # --- switched off ---
 
 
@@ -329,8 +356,11 @@ def test_switched_off_only_the_view_asks_but_never_stays_never(make_merchant):
     merchant.submit()
     answered(merchant, ("LATER", "0091"), ("NEVER", "0041"), ("CHANGE", "0054"), ("SETUP", "0003"))
     assert {name: found[0][0] for name, found in decisions(merchant).items()} == {
-        "LATER": "ask", "NEVER": "never", "CHANGE": "ask", "SETUP": "ask",
+        "LATER": "ask", "NEVER": "never", "CHANGE": "ask", "SETUP": "merchant_setup",
     }  # fmt: skip
+    said = carry_out(merchant.context, "setup_mended", {}, **BY)  # until then the brake holds the next run
+    assert said == "1 charges are tried again when the merchant's view asks for it."
+    assert decisions(merchant)["SETUP"][-1] == ("ask", None)
     assert submit_on(merchant, PAY_DAY) == []
     merchant.change_charges("attempt_no = 2")
     assert submit_on(merchant, date(2026, 11, 28)) == ["merchant_asked"] * 3  # a Saturday: the merchant's own calendar

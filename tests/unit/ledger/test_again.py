@@ -219,6 +219,27 @@ def test_an_ended_mandate_holds_what_comes_under_its_billing_number(lab, terms):
     assert sum(term == "claimed" for _, term, _ in found) == 3
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_view_cannot_ask_for_more_tries_than_a_charge_has(lab, enabled):
+    declined(lab)
+    decide(lab, "ask")
+    asked = row("C", attempt_no=2)
+    terms = ClaimTerms(enabled=enabled, max_per_charge=2)
+    _, (batch_id,) = lab.claim(asked, again=terms)
+    assert one(lab, row("C", attempt_no=2), terms=terms) == ("in_flight", "awaiting")
+    lab.outcome(lab.invoice("C", 2), DECLINED)
+    decide(lab, "ask", attempt_no=2)
+    assert one(lab, row("C", attempt_no=3), terms=terms) == ("held", "retry.max_per_charge")
+    assert one(lab, row("C"), terms=terms) == ("deferred", "declined")
+
+
+def test_a_withdrawn_try_leaves_the_view_another_one(lab):
+    declined(lab)
+    lab.claim(row("C", attempt_no=2), again=ClaimTerms(max_per_charge=2))
+    lab.outcome(lab.invoice("C", 2), WITHDRAWN)
+    assert one(lab, row("C", attempt_no=3), terms=ClaimTerms(max_per_charge=2)) == ("claimed", "after_withdrawal")
+
+
 # --- caps ---
 
 
