@@ -12,7 +12,7 @@ from include.domain.errors import ApprovalMissing, ApprovalRefused, NotAllowed
 from include.domain.money import for_people
 from include.domain.states import BEFORE_LEAVING
 from include.flows.context import FlowContext
-from include.flows.people import ANONYMOUS
+from include.flows.people import is_nobody, same_person
 from include.flows.withdraw import withdraw_batch
 from include.ledger.approvals import (
     Answer,
@@ -170,11 +170,11 @@ def in_words(context: FlowContext, found: Judgement) -> str:
 
 
 def _refuse_answer(context: FlowContext, run: Run, by: str, *, approve: bool) -> None:
-    if by.strip().lower() in ANONYMOUS:
+    if is_nobody(by):
         raise NotAllowed(
             "An approval needs a name: an anonymous user never approves. Log in as a person and try again."
         )
-    if approve and context.profile.brakes.four_eyes and run.started_by == by:
+    if approve and context.profile.brakes.four_eyes and same_person(run.started_by or "", by):
         raise NotAllowed(f"{by} started this run and may not approve it (brakes.four_eyes). Ask somebody else.")
 
 

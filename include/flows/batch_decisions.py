@@ -6,6 +6,8 @@ from include.flows.approve import refuse_unless_approved
 from include.flows.context import FlowContext
 from include.flows.deliver import There, deliver, look
 from include.flows.people import refuse_nobody
+from include.flows.propose import Asked, confirmation, propose
+from include.flows.settle import over
 from include.flows.tell_merchant import tell_withdrawal
 from include.ledger import tables
 from include.ledger.batches import Batch, answered_of, find_batch, find_batch_named, withdraw_attempts
@@ -19,11 +21,23 @@ def file_refused(context: FlowContext, *, file_name: str, by: str, why: str) -> 
 
     A file that DOKU refused is never sent again under its name: its charges go into a new batch.
 
+    Where the profile asks for four eyes (`decisions.four_eyes`) it is only proposed, until another person confirms it.
+
     Raises:
         NotAllowed: Nobody in particular; it was not delivered; an attempt of it has an outcome; or the server still
-            shows the file in DOKU's folder, or a report on it, so that DOKU may charge it yet.
+            shows the file in DOKU's folder, or a report on it, or before the end of its execute date that DOKU took it:
+            so that DOKU may charge it yet.
     """
     refuse_nobody(by, why)
+    if context.profile.decisions.four_eyes:
+        return propose(context, Asked("file_refused", file_name, {"file_name": file_name}, by, why), file_refused_now)
+    return file_refused_now(context, file_name=file_name, by=by, why=why)
+
+
+def file_refused_now(
+    context: FlowContext, *, file_name: str, by: str, why: str, confirmed_by: str | None = None
+) -> str:
+    """Take DOKU's word that it refused a file without asking for a second person."""
     with context.ledger.read() as connection:
         batch = find_batch_named(connection, context.profile.name, file_name)
         answered = answered_of(connection, batch.batch_id)
@@ -42,13 +56,19 @@ def file_refused(context: FlowContext, *, file_name: str, by: str, why: str) -> 
             "Ask DOKU to remove the file, or wait for the report."
         )
     now = context.clock()
+    if found is There.SAME and now < over(context, batch.execute_date):
+        raise NotAllowed(
+            f"DOKU took {file_name} (the server's archive shows it), and it has the execute date {batch.execute_date}, "
+            "which is not over: DOKU may charge it yet. Say so from the next day on."
+        )
     context.step("refused: before it is recorded")
     with context.ledger.write() as connection:
         lock(connection, f"match:{context.profile.name}")
         if answered_of(connection, batch.batch_id):
             raise NotAllowed(f"A report on {file_name} was taken in just now; nothing was changed.")
         delivered = tables.batch.c.state == BatchState.DELIVERED
-        note = Note(now, by, None, {"why": why, "proof": "DOKU's answer: the file was refused"})
+        details = {"why": why, "proof": "DOKU's answer: the file was refused"}
+        note = Note(now, by, None, details | confirmation(confirmed_by))
         if enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, delivered):
             withdraw_attempts(connection, batch.batch_id, f"DOKU refused the file, says {by}: {why}", now, by="person")
         current = find_batch(connection, batch.batch_id)

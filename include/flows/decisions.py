@@ -5,6 +5,7 @@ from include.domain.states import BEFORE_LEAVING, BatchState
 from include.flows.context import FlowContext
 from include.flows.deliver import There, look, remove_leftovers
 from include.flows.people import refuse_nobody
+from include.flows.propose import Asked, confirmation, propose
 from include.flows.tell_merchant import tell_withdrawal
 from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
@@ -78,8 +79,18 @@ def release(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
 
 
 def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
-    """Close a charge: no attempt is made any more. Refused while an attempt of it may still be charged."""
+    """Close a charge: no attempt is made any more. Refused while an attempt of it may still be charged.
+
+    Where the profile asks for four eyes (`decisions.four_eyes`) it is only proposed, until another person confirms it.
+    """
     refuse_nobody(by, why)
+    if context.profile.decisions.four_eyes:
+        return propose(context, Asked("cancel", charge_id, {"charge_id": charge_id}, by, why), cancel_now)
+    return cancel_now(context, charge_id=charge_id, by=by, why=why)
+
+
+def cancel_now(context: FlowContext, *, charge_id: str, by: str, why: str, confirmed_by: str | None = None) -> str:
+    """Cancel without asking for a second person."""
     source = context.profile.billing_source
     with context.ledger.write() as connection:
         lock_claims(connection, source)
@@ -96,7 +107,7 @@ def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
             charge_id=charge_id,
             reason=CANCELLED,
             listing=last_listing(connection, source, context.profile.name, charge_id),
-            note=_note(context, by, why),
+            note=_note(context, by, why, confirmed_by),
             words=why,
         )
     return (
@@ -137,8 +148,19 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
     """DOKU says that they never got a file whose delivery was unknown: its attempts are withdrawn.
 
     Refused when the server shows the file or a report on it, or a report took it for charged, whatever anybody says.
+
+    Where the profile asks for four eyes (`decisions.four_eyes`) it is only proposed, until another person confirms it.
     """
     refuse_nobody(by, why)
+    if context.profile.decisions.four_eyes:
+        return propose(context, Asked("never_arrived", file_name, {"file_name": file_name}, by, why), never_arrived_now)
+    return never_arrived_now(context, file_name=file_name, by=by, why=why)
+
+
+def never_arrived_now(
+    context: FlowContext, *, file_name: str, by: str, why: str, confirmed_by: str | None = None
+) -> str:
+    """Take DOKU's word that a file never came without asking for a second person."""
     batch = _unknown_batch(context, file_name)
     with context.remote() as server:
         remove_leftovers(context, server, batch)  # first: so that a try that hangs cannot make it appear afterwards
@@ -151,7 +173,8 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
     with context.ledger.write() as connection:
         lock(connection, f"match:{context.profile.name}")
         unknown = tables.batch.c.state == BatchState.UNKNOWN
-        note = Note(now, by, None, {"why": why, "proof": "DOKU's answer, and the server shows nothing of it"})
+        proof = "DOKU's answer, and the server shows nothing of it"
+        note = Note(now, by, None, {"why": why, "proof": proof} | confirmation(confirmed_by))
         if enter(connection, batch.batch_id, BatchState.WITHDRAWN, note, unknown):
             withdraw_attempts(
                 connection, batch.batch_id, f"DOKU never got the file, says {by}: {why}", now, by="person"
@@ -198,5 +221,5 @@ def _refuse_unknown_subject(context: FlowContext, scope: str, subject: str) -> N
             find_batch_named(connection, context.profile.name, subject)
 
 
-def _note(context: FlowContext, by: str, why: str) -> Note:
-    return Note(context.clock(), by, None, {"why": why})
+def _note(context: FlowContext, by: str, why: str, confirmed_by: str | None = None) -> Note:
+    return Note(context.clock(), by, None, {"why": why} | confirmation(confirmed_by))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from include.domain.errors import NotAllowed
 from include.flows.context import FlowContext
-from include.flows.people import refuse_nobody
+from include.flows.people import refuse_nobody, same_person
 from include.flows.rehearsal import rehearsal
 from include.ledger.events import Note, add_decision
 from include.ledger.proposals import answer_proposal, find_proposal, keep_proposal
@@ -24,6 +24,11 @@ class Asked:
     about: Mapping[str, str]
     by: str
     why: str
+
+
+def confirmation(confirmed_by: str | None) -> dict[str, str]:
+    """What the trail says of the second person, where there was one."""
+    return {"confirmed_by": confirmed_by} if confirmed_by else {}
 
 
 def propose(context: FlowContext, asked: Asked, carry: Carry) -> str:
@@ -51,17 +56,22 @@ def propose(context: FlowContext, asked: Asked, carry: Carry) -> str:
 
 def confirm(context: FlowContext, *, proposal: int, by: str, why: str) -> str:
     """Carry out what another person proposed, if it would still do what was shown then."""
+    from include.flows.batch_decisions import file_refused_now
+    from include.flows.decisions import cancel_now, never_arrived_now
     from include.flows.settle import settle_now
     from include.flows.write_off import close_now
 
     refuse_nobody(by, why)
     profile = context.profile.name
-    carriers: Mapping[str, Carry] = {"settle": settle_now, "close": close_now}
+    carriers: Mapping[str, Carry] = {
+        "settle": settle_now, "close": close_now, "cancel": cancel_now, "never_arrived": never_arrived_now,
+        "file_refused": file_refused_now,
+    }  # fmt: skip
     with context.ledger.read() as connection:
         found = find_proposal(connection, profile, proposal)
     if found is None or found.state != "open":
         raise NotAllowed(f"There is no open proposal {proposal} of profile {profile}.")
-    if found.proposed_by.strip().lower() == by.strip().lower():
+    if same_person(found.proposed_by, by):
         raise NotAllowed(f"{by} proposed this and may not confirm it (decisions.four_eyes). Ask somebody else.")
     carry = carriers[found.operation]
     asked = {**found.about, "by": found.proposed_by, "why": found.why, "confirmed_by": by}

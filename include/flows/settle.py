@@ -3,7 +3,7 @@
 What is said is kept apart from the reports: should one speak later and say otherwise, that is a break.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from include.domain.errors import NotAllowed
@@ -11,7 +11,7 @@ from include.domain.money import for_people
 from include.domain.states import BEFORE_LEAVING, STRENGTH, BatchState, OutcomeStatus
 from include.flows.context import FlowContext
 from include.flows.people import refuse_nobody
-from include.flows.propose import Asked, propose
+from include.flows.propose import Asked, confirmation, propose
 from include.flows.reconcile import conclude_batches
 from include.flows.tell_merchant import tell_testimonies
 from include.ledger.claims import lock_claims
@@ -70,7 +70,7 @@ def settle_now(
         said = Testimony(invoice_number, "person", status, by, now, evidence, confirmed_by)
         keep_testimony(connection, profile, said, why)
         details = {"outcome": status, "before": attempt.status, "evidence": evidence, "why": why}
-        note = Note(now, by, None, details | ({"confirmed_by": confirmed_by} if confirmed_by else {}))
+        note = Note(now, by, None, {**details, **confirmation(confirmed_by)})
         add_decision(connection, profile, "settle", invoice_number, note)
     context.step("settle: recorded")
     conclude_batches(context, None)
@@ -114,16 +114,16 @@ def _refuse_broken_promise(context: FlowContext, attempt: AttemptNow, status: Ou
     if attempt.status is OutcomeStatus.WITHDRAWN and status is OutcomeStatus.DECLINED:
         raise NotAllowed(f"{name} is withdrawn: it was never charged, so nobody declined it.")
     frees = status in (OutcomeStatus.DECLINED, OutcomeStatus.WITHDRAWN)
-    if frees and now < _over(context, attempt):
+    if frees and now < over(context, attempt.execute_date):
         raise NotAllowed(
             f"{name} has the execute date {attempt.execute_date}, which is not over: DOKU may still charge it, and a "
             "further attempt would charge the customer twice. Settle it from the next day on."
         )
 
 
-def _over(context: FlowContext, attempt: AttemptNow) -> datetime:
-    """The end of the execute date: before it nobody can say that DOKU will not charge."""
-    return datetime.combine(attempt.execute_date + timedelta(days=1), time(0), context.profile.zone)
+def over(context: FlowContext, execute_date: date) -> datetime:
+    """The end of an execute date: before it nobody can say that DOKU will not charge."""
+    return datetime.combine(execute_date + timedelta(days=1), time(0), context.profile.zone)
 
 
 def _term(status: OutcomeStatus | None) -> str:

@@ -162,7 +162,9 @@ class Decisions(StrictModel):
     """What people decide about money."""
 
     four_eyes: bool = Field(
-        default=False, description="Settling an attempt and closing a charge take a second person, who confirms it"
+        default=False,
+        description="Settling an attempt, closing or cancelling a charge, and DOKU's word that it never got or refused "
+        "a file take a second person, who confirms it",
     )
 
 
