@@ -31,15 +31,17 @@ _isolate_airflow()
 
 
 # A real Airflow takes most of a core and half a minute to start, and its web app a good part of that: all tests that
-# need one share it, in one worker.
-_TOGETHER = ("tests/airflow/", "tests/unit/plugins/test_web.py")
+# need one share it, in one worker. So do those that look at one long history, or at one finished day.
+_TOGETHER = (
+    "tests/airflow/", "tests/history/", "tests/unit/plugins/test_web.py", "tests/sweeps/test_verify_proofs.py"
+)  # fmt: skip
 
 
-class _AirflowInOneWorker(LoadScopeScheduling):
+class _SomeInOneWorker(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return next((start for start in _TOGETHER if nodeid.startswith(start)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Hand out tests one by one, but for those on a real Airflow; the largest group goes first."""
-    return _AirflowInOneWorker(config, log)
+    """Hand out tests one by one, but for those that share something large; the largest group goes first."""
+    return _SomeInOneWorker(config, log)

@@ -93,7 +93,7 @@ def mariadb_server() -> Iterator[MariadbServer]:
             "MariaDB",
             [
                 mariadbd, "--no-defaults", f"--datadir={root / 'data'}", f"--socket={root / 'socket'}",
-                f"--pid-file={root / 'pid'}", f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
+                f"--pid-file={root / 'pid'}", f"--tmpdir={root}", f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
                 f"--init-file={account}",
                 "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M",
                 "--skip-log-bin", "--default-time-zone=+00:00",
@@ -126,7 +126,9 @@ def _initialise(install: Path, root: Path, user: str | None) -> None:
     ]  # fmt: skip
     if user:
         command.append(f"--user={user}")
-    result = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    # Not the common folder: two that are initialised at once take each other's temporary tables away.
+    own = {**os.environ, "TMPDIR": str(root)}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=root, env=own, check=False)
     if result.returncode != 0:
         raise ServiceUnavailable(f"mariadb-install-db failed: {(result.stderr or result.stdout).strip()[-500:]}")
 

@@ -39,7 +39,7 @@ def test_our_own_error_is_passed_on_as_its_sentence(error):
 
 def test_only_errors_that_may_pass_by_themselves_are_retryable():
     assert {type(error).__name__ for error in _ours() if error.retryable} == {
-        "BillingUnreachable", "LedgerUnreachable", "RemoteError",
+        "AlertNotSent", "BillingUnreachable", "LedgerUnreachable", "RemoteError",
     }  # fmt: skip
 
 
