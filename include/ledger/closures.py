@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, null, select, text
 from include.domain.states import RunKind, RunState
 from include.ledger.events import Note, add_decision
 from include.ledger.once import insert_new
+from include.ledger.plans import cancel_plan_of_closed
 from include.ledger.tables import attempt, batch, closed_charge, quarantined_charge, run, run_charge
 
 _LIVE: Final = """
@@ -89,7 +90,7 @@ def close_charge(
     note: Note,
     words: str,
 ) -> bool:
-    """Close a charge for good. False when it is closed already."""
+    """Close a charge for good, and end its plan. False when it is closed already."""
     values = {
         "billing_source": billing_source,
         "profile": profile,
@@ -104,5 +105,6 @@ def close_charge(
     }
     if not insert_new(connection, closed_charge, [values]):
         return False
+    cancel_plan_of_closed(connection, profile, billing_source, charge_id, note.at)
     add_decision(connection, profile, "cancel" if reason == CANCELLED else "close", charge_id, note)
     return True

@@ -89,6 +89,11 @@ _PAID_BY_WORD: Final = """
     WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND o.status <> 'declined'
       AND a.profile = :profile
 """
+_OF_ATTEMPT: Final = "SELECT a.billing_source, a.charge_id FROM attempt a WHERE a.invoice_number = :invoice_number"
+_OF_CHARGE: Final = """
+    SELECT a.billing_source, a.charge_id FROM attempt a
+    WHERE a.billing_source = :billing_source AND a.charge_id = :charge_id
+"""
 _CLOSED: Final = "SELECT c.billing_source, c.charge_id FROM closed_charge c WHERE c.profile = :profile"
 
 _CANCEL: Final = """
@@ -221,6 +226,20 @@ def cancel_plans(
         return
     _cancel(connection, _PAID_BY_WORD, PAID, {"profile": profile}, run_id, now)
     _cancel(connection, _CLOSED, CLOSED, {"profile": profile}, run_id, now)
+
+
+def cancel_plan_of_paid(connection: Connection, profile: str, invoice_number: str, now: datetime) -> None:
+    """End the open plan of the charge of an attempt that is paid, by somebody's word."""
+    lock_plans(connection, profile)
+    _cancel(connection, _OF_ATTEMPT, PAID, {"invoice_number": invoice_number}, None, now)
+
+
+def cancel_plan_of_closed(
+    connection: Connection, profile: str, billing_source: str, charge_id: str, now: datetime
+) -> None:
+    """End the open plan of a charge that is closed."""
+    lock_plans(connection, profile)
+    _cancel(connection, _OF_CHARGE, CLOSED, {"billing_source": billing_source, "charge_id": charge_id}, None, now)
 
 
 def note_planned(connection: Connection, report_id: int, now: datetime) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Date, bindparam, insert, select, text, update
 
 from include.domain.states import BatchState, OutcomeStatus
 from include.ledger.breaks import judge_attempts, judge_charges, resolve_missing
+from include.ledger.plans import cancel_plan_of_paid
 from include.ledger.tables import outcome, testimony
 from include.ledger.types import UtcDateTime
 
@@ -87,6 +88,8 @@ def keep_testimony(connection: Connection, profile: str, said: Testimony, why: s
         connection.execute(
             insert(outcome).values({**seen, "decided_at": said.said_at, "witness": said.witness, "proof": proof})
         )
+    if said.status in (OutcomeStatus.PAID, OutcomeStatus.REVERSED):
+        cancel_plan_of_paid(connection, profile, said.invoice_number, said.said_at)
     terms = {"profile": profile, **seen, "by": said.said_by, "why": why}
     moment = bindparam("at", value=said.said_at, type_=UtcDateTime)
     connection.execute(text(dedent(_SETTLED)).bindparams(moment), terms)

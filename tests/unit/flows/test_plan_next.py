@@ -158,6 +158,26 @@ def test_a_charge_that_a_person_closed_is_not_planned(merchant):
     assert told(merchant, "C1")[1] is None
 
 
+@pytest.mark.parametrize(
+    ("operation", "about", "status"),
+    [("settle", {"outcome": "paid", "evidence": "A ticket"}, "paid"),
+     ("close", {"charge_id": "C1", "reason": "paid_elsewhere"}, "declined"),
+     ("cancel", {"charge_id": "C1"}, "declined")],
+)  # fmt: skip
+def test_what_a_person_ends_is_planned_no_more_and_the_merchant_hears_of_it(merchant, operation, about, status):
+    merchant.list_charges(charge("C1"), charge("C2"))
+    merchant.submit()
+    answered(merchant, ("C1", "0091"), ("C2", "0091"))
+    invoice = {"invoice_number": merchant.invoices()["C1"]} if operation == "settle" else {}
+    carry_out(merchant.context, operation, {**about, **invoice}, **BY)
+    assert {name: found[-1][0] for name, found in decisions(merchant).items()} == {"C1": "cancelled", "C2": "retry"}
+    assert has_pending_work(merchant.context)
+    merchant.reconcile()
+    assert told(merchant, "C1") == (status, None)
+    assert len(decisions(merchant)["C1"]) == 2
+    assert not has_pending_work(merchant.context)
+
+
 def test_a_plan_whose_charge_is_gone_is_closed_and_told(merchant):
     merchant.list_charges(charge("C1"), charge("C2"))
     merchant.submit()
