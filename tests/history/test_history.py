@@ -16,7 +16,7 @@ from tests.history.world import chance
 from tests.sweeps.sample import FULL
 
 SEED = int(os.environ.get("HISTORY_SEED", "1"))
-CUSTOMERS = int(os.environ.get("HISTORY_CUSTOMERS", "20000" if FULL else "150"))
+CUSTOMERS = int(os.environ.get("HISTORY_CUSTOMERS", "20000" if FULL else "300"))
 READS_EVERY = 1 if FULL else 2
 STORIES_OF_EACH_KIND = 5
 
