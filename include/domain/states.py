@@ -146,6 +146,7 @@ class BreakKind(StrEnum):
     OTHER_PROFILE = "other_profile"
     MISSING_LINE = "missing_line"
     PARTIAL_APPROVAL = "partial_approval"
+    PARTIAL_REFUND = "partial_refund"
     UNLISTED_CODE = "unlisted_code"
     WITNESSES_DISAGREE = "witnesses_disagree"
     PAID_WHILE_IN_FLIGHT = "paid_while_in_flight"

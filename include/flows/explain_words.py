@@ -124,6 +124,7 @@ BREAKS: Final = {
     "other_profile": "a line for another profile's attempt",
     "missing_line": "the report is complete without it",
     "partial_approval": "only a part was approved",
+    "partial_refund": "only a part was given back",
     "unlisted_code": "a code that nobody has listed",
     "witnesses_disagree": "two witnesses disagree",
     "paid_while_in_flight": "paid after all, while another attempt is in flight",

@@ -31,13 +31,23 @@ class Break:
     closed_reason: str | None
 
 
-# Of a part that was approved nobody but a person says whether it was collected; a line that says paid says how much.
+# The line that speaks for a payment says how much it was: of those that say paid, the first by its words. Where only a
+# person said paid, of those that decided nothing. What a person booked counts whatever it says.
 _COUNTED: Final = """
     FROM recon_break k JOIN attempt a ON a.invoice_number = k.invoice_number
     JOIN outcome p ON p.invoice_number = k.invoice_number AND p.status = 'paid'
-    WHERE (k.kind = 'amount_differs' OR k.kind = 'partial_approval' AND NOT EXISTS (
-        SELECT 1 FROM report_line l WHERE l.invoice_number = k.invoice_number AND l.status = 'paid'
-          AND l.line_class IN ('answer', 'amount_differs')))
+    WHERE (k.kind = 'amount_differs' AND k.booked IS NOT NULL OR EXISTS (
+        SELECT 1 FROM report_line l
+        WHERE l.invoice_number = k.invoice_number AND l.line_class IN ('answer', 'amount_differs')
+          AND k.kind = CASE l.line_class WHEN 'answer' THEN 'partial_approval' ELSE 'amount_differs' END
+          AND k.subject = l.invoice_number || ':' || coalesce(CAST(l.amount AS VARCHAR(20)), '')
+            || CASE l.line_class WHEN 'answer' THEN '' ELSE ':' || coalesce(l.currency, '') END
+          AND l.status IN ('paid', 'unknown') AND NOT EXISTS (
+            SELECT 1 FROM report_line n
+            WHERE n.invoice_number = l.invoice_number AND n.line_class IN ('answer', 'amount_differs')
+              AND n.status = 'paid' AND (l.status = 'unknown'
+                OR (n.response_code, coalesce(n.approval_code, ''), coalesce(n.amount, -1))
+                  < (l.response_code, coalesce(l.approval_code, ''), coalesce(l.amount, -1))))))
 """
 
 _DIFFERENCE: Final = f"""

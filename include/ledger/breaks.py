@@ -23,7 +23,8 @@ _OPEN: Final = """
 # Whoever resolved it has not seen what is said now.
 _OPEN_AGAIN: Final = """
     ON CONFLICT (profile, kind, subject) DO UPDATE SET
-        details = excluded.details, state = 'open', explained_by = NULL, explained_at = NULL, explanation = NULL,
+        invoice_number = excluded.invoice_number, amount = excluded.amount, details = excluded.details,
+        state = 'open', explained_by = NULL, explained_at = NULL, explanation = NULL,
         closed_by = NULL, closed_at = NULL, closed_reason = NULL, booked = NULL
 """
 
@@ -51,7 +52,22 @@ _AMOUNT: Final = """
             || coalesce(CAST(l.amount AS VARCHAR(20)), 'nothing') || ' ' || coalesce(l.currency, ''),
         'open', :at
     FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
-    WHERE l.report_id = :report_id AND l.line_class = 'amount_differs'
+    WHERE l.report_id = :report_id AND l.line_class = 'amount_differs' AND l.status <> 'reversed'
+    GROUP BY l.invoice_number, l.amount, l.currency, a.amount, a.currency
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+# Books know a payment as given back or not; how much of it was kept is said here.
+_REFUND: Final = """
+    SELECT :profile, 'partial_refund',
+        l.invoice_number || ':' || coalesce(CAST(l.amount AS VARCHAR(20)), '') || ':' || coalesce(l.currency, ''),
+        l.invoice_number, a.amount - coalesce(l.amount, 0),
+        'sent ' || CAST(a.amount AS VARCHAR(20)) || ' ' || a.currency || ', given back '
+            || coalesce(CAST(l.amount AS VARCHAR(20)), 'nothing') || ' ' || coalesce(l.currency, '')
+            || ': the rest was kept',
+        'open', :at
+    FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.line_class = 'amount_differs' AND l.status = 'reversed'
     GROUP BY l.invoice_number, l.amount, l.currency, a.amount, a.currency
     ON CONFLICT (profile, kind, subject) DO NOTHING
 """
@@ -291,9 +307,12 @@ def judge_lines(
     unlisted: Collection[str],
     at: datetime,
 ) -> None:
-    """Open the breaks that single lines of a report are: untied, another amount, approved in part, unlisted code."""
+    """Open the breaks that single lines of a report are.
+
+    Untied, another amount, given back or approved in part, an unlisted code.
+    """
     terms = {"report_id": report_id, "profile": profile}
-    for statement in (_UNTIED, _AMOUNT):
+    for statement in (_UNTIED, _AMOUNT, _REFUND):
         _run(connection, _OPEN + statement, at, terms)
     for statement, codes in ((_PARTIAL, partial), (_UNLISTED, unlisted)):
         if codes:

@@ -92,7 +92,7 @@ class Books:
         withdrawn: Attempts that never left, by charge and number, with their rupiah.
         others: Invoice numbers of other merchants' attempts.
         settled: What a person said of an attempt, and on which morning.
-        not_taken: Batch files that DOKU refused.
+        not_taken: Batch files that DOKU refused, and the morning on which a person said so.
         reports: Those that can be taken in.
         refused: Names of reports that cannot be.
     """
@@ -101,7 +101,7 @@ class Books:
     withdrawn: dict[tuple[str, int], int]
     others: frozenset[str]
     settled: Mapping[str, tuple[str, date]] = field(default_factory=dict)
-    not_taken: frozenset[str] = frozenset()
+    not_taken: Mapping[str, date] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
@@ -174,9 +174,11 @@ class Books:
     def _of_lines(self) -> Iterator[Break]:
         for invoice, lines in self.said.items():
             sent = self.sent[invoice].amount
-            for amount, currency in {(line.amount, line.currency) for line in lines if not line.partial}:
+            whole = [line for line in lines if not line.partial]
+            for back, amount, currency in {(line.status == "reversed", line.amount, line.currency) for line in whole}:
                 if (amount, currency) != (sent, "IDR"):
-                    yield Break("amount_differs", invoice, amount - sent)
+                    kind, difference = ("partial_refund", sent - amount) if back else ("amount_differs", amount - sent)
+                    yield Break(kind, invoice, difference)
             for amount in {line.amount for line in lines if line.partial}:
                 yield Break("partial_approval", invoice, amount - sent, self._was_uncollected_after(invoice, amount))
 
@@ -226,13 +228,29 @@ class Books:
                     yield Break("missing_line", invoice, one.amount, self.fates[invoice].status != "awaiting")
 
     def _later_attempts(self) -> Iterator[Break]:
-        """An attempt was paid after all, and there is a later one."""
+        """An attempt was paid after all, and there is a later one that had not been withdrawn when that was read."""
         for attempts in self.by_charge.values():
-            first = next((number for number, status, _ in attempts if status in ("paid", "reversed")), None)
-            for number, status, invoice in attempts:
-                if first is not None and number > first and status != "withdrawn":
-                    over = status in ("declined", "paid", "reversed")
+            number, paid = next(
+                ((number, invoice) for number, status, invoice in attempts if status in ("paid", "reversed")), (0, "")
+            )
+            for later, status, invoice in attempts if paid else ():
+                if later > number and invoice and self._paid_on(paid) < self._withdrawn_on(invoice):
+                    over = status in ("declined", "withdrawn", "paid", "reversed")
                     yield Break("paid_while_in_flight", invoice, self.sent[invoice].amount, over)
+
+    def _paid_on(self, invoice: str) -> date:
+        """The day on which it was first read, or said, that an attempt was paid."""
+        status, said_on = self.settled.get(invoice, NOBODY)
+        read_on = (
+            report.day for report in self.reports for line in report.lines
+            if line.invoice == invoice and line.status in ("paid", "reversed")
+        )  # fmt: skip
+        return min(read_on, default=date.max) if status != "paid" else min(said_on, *read_on)
+
+    def _withdrawn_on(self, invoice: str) -> date:
+        """The morning on which a person said that an attempt was never charged."""
+        status, said_on = self.settled.get(invoice, NOBODY)
+        return self.not_taken.get(self.sent[invoice].batch, said_on if status == "withdrawn" else date.max)
 
     def _twice(self) -> Iterator[Break]:
         for attempts in self.by_charge.values():

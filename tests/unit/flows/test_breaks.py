@@ -207,3 +207,30 @@ def test_paid_while_in_flight_is_an_alarm_that_ends_with_the_later_attempt(secon
         ("paid_while_in_flight", "C1 again"): "resolved", ("paid_while_in_flight", "C2 again"): "resolved",
         ("collected_twice", "C2 again"): "open",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("files", [[(0, 1)], [(0,), (1,)], [(1,), (0,)]], ids=["together", "forth", "back"])
+def test_three_payments_are_two_too_many_however_their_reports_come(merchant, files):
+    merchant.list_charges(charge("C1"))
+    merchant.submit()
+    numbers = [merchant.invoices()["C1"]]
+    for attempt_no, days in ((2, 3), (3, 3)):  # a Monday, a Thursday
+        merchant.report((numbers[-1], 150_000, "0051"), name=f"RPT_{attempt_no}.TXT")
+        merchant.reconcile()
+        merchant.later(days=days)
+        merchant.change_charges("attempt_no = :no", no=attempt_no)
+        merchant.submit(business_date=merchant.context.today)
+        numbers.append(merchant.invoices()["C1"])
+    assert len(set(numbers)) == 3
+    for file, paid in enumerate([(2,), *files]):
+        merchant.report(*((numbers[one], 150_000, "0000") for one in paid), name=f"RPT_P{file}.TXT")
+        merchant.reconcile()
+    found = merchant.sql(
+        "SELECT invoice_number, amount, details, state FROM recon_break WHERE kind = 'collected_twice'"
+    )
+    assert found == [
+        {
+            "invoice_number": numbers[2], "amount": 300_000, "state": "open",
+            "details": "paid by 3 attempts, the first number 1, the last number 3",
+        }
+    ]  # fmt: skip

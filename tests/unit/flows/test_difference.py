@@ -87,3 +87,42 @@ def test_a_later_line_says_how_much_was_collected(sent):
         carry_out(sent.context, "resolve_break", {"number": 1, "difference": "stands"}, **BY)
     carry_out(sent.context, "resolve_break", {"number": 1}, **BY)
     assert _breaks(sent) == {"partial_approval": "resolved"}
+
+
+# --- the line that speaks ---
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([("0051", 0), ("0000", 150_000)], (0, 0)),
+        ([("0000", 100_000), ("0000", 120_000)], (1, -50_000)),
+        ([("0000", 100_000), ("0000", 150_000)], (1, -50_000)),
+    ],
+)
+@pytest.mark.parametrize("forth", [True, False])
+def test_only_the_line_that_speaks_for_the_payment_counts(sent_on_each, lines, found, forth):
+    for number, (code, amount) in enumerate(lines if forth else lines[::-1]):
+        _report(sent_on_each, code, amount, name=f"RPT_{number}.TXT")
+    assert _difference(sent_on_each) == found
+
+
+def test_a_person_may_book_what_another_line_says(sent):
+    _report(sent, "0000", 100_000)
+    _report(sent, "0000", 120_000, name="RPT_2.TXT")
+    for number, difference in ((1, "void"), (2, "stands")):
+        carry_out(sent.context, "resolve_break", {"number": number, "difference": difference}, **BY)
+    assert _difference(sent) == (1, -30_000)
+
+
+def test_what_was_refunded_in_part_is_a_break_of_its_own(sent_on_each):
+    _report(sent_on_each, "0000", 150_000)
+    line = f"D|{sent_on_each.number}|||50000.00|IDR|REFUNDED|0000||A12345|||\r\n"
+    sent_on_each.server.put("/outbound/RPT_2.TXT", f"H|B|20261120|1|50000.00|0|1||\r\n{line}".encode())
+    sent_on_each.reconcile()
+    assert _breaks(sent_on_each) == {"partial_refund": "open"}
+    (row,) = sent_on_each.sql("SELECT amount, details FROM recon_break")
+    assert row == {"amount": 100_000, "details": "sent 150000 IDR, given back 50000 IDR: the rest was kept"}
+    assert _difference(sent_on_each) == (0, 0)
+    said = carry_out(sent_on_each.context, "resolve_break", {"number": 1}, **BY)
+    assert "Nothing moves in the books" in said

@@ -221,7 +221,7 @@ def upgrade() -> None:
             name=op.f("ck_recon_break_booked_difference"),
         ),
         sa.CheckConstraint(
-            "kind IN ('amount_differs', 'conflict', 'unexpected', 'other_profile', 'missing_line', 'partial_approval', 'unlisted_code', 'witnesses_disagree', 'paid_while_in_flight', 'collected_twice')",
+            "kind IN ('amount_differs', 'conflict', 'unexpected', 'other_profile', 'missing_line', 'partial_approval', 'partial_refund', 'unlisted_code', 'witnesses_disagree', 'paid_while_in_flight', 'collected_twice')",
             name=op.f("ck_recon_break_kind_known"),
         ),
         sa.CheckConstraint(
