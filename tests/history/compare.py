@@ -42,7 +42,7 @@ def booked_again(history: History) -> dict[str, Books]:
         books = Books(
             sent[name], never_left(sent[name].values(), amounts),
             frozenset(invoice for other, theirs in sent.items() if other != name for invoice in theirs),
-            journal.settled, frozenset(journal.refused),
+            journal.settled, journal.refused,
         )  # fmt: skip
         read_on = {
             name: next(one for one in journal.reconciles if one >= day) for name, day in house.desk.arrived.items()
