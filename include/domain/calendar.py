@@ -111,6 +111,11 @@ class AttemptDays:
             return False
         return not (pay_day and self.pay_days) or self.is_pay_day(day)
 
+    def first_pay_day_from(self, day: date) -> date | None:
+        """The first pay day from a day on; None where two months have none."""
+        days = (day + timedelta(days=number) for number in range(62))
+        return next((one for one in days if self.allows(one, pay_day=True)), None)
+
     def is_pay_day(self, day: date) -> bool:
         """Whether a pay day falls on that allowed day, or moved to it."""
         back = day

@@ -24,6 +24,7 @@ from include.ledger.plans import (
     is_planned,
     keep_decisions,
     lock_plans,
+    move_missed_pay_days,
     note_planned,
 )
 from include.ledger.reports import Report, reports_in
@@ -96,6 +97,7 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
     with context.ledger.write() as connection:
         lock_plans(connection, context.profile.name)
         cancel_plans(connection, context.profile.name, run_id, context.clock())
+        _move_missed(connection, context, planner, run_id)
     context.step("plan next: committed")
     return made
 
@@ -164,6 +166,16 @@ def as_code(found: ResponseCode) -> Code:
     """A response code as the rules see it."""
     meaning = found.meaning if found.listed else "not in codes.toml"
     return Code(found.code, found.class_, meaning, found.few, found.ends_mandate, found.by_advice_code)
+
+
+def _move_missed(connection: Connection, context: FlowContext, planner: Planner, run_id: int | None) -> None:
+    days = planner.limits.days
+    pay_day = days.first_pay_day_from(planner.first) if planner.limits.enabled and days.pay_days else None
+    if pay_day is not None:
+        move_missed_pay_days(
+            connection, context.profile.name, run_id, context.clock(),
+            first=planner.first, pay_day=pay_day, late=planner.late_window,
+        )  # fmt: skip
 
 
 def _decide_page(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from textwrap import dedent
 from typing import Any, Final
 
@@ -104,6 +104,15 @@ _CANCEL: Final = """
     JOIN next_attempt p ON p.invoice_number = a.invoice_number
     WHERE p.action IN ('retry', 'after_change', 'merchant_setup', 'ask', 'withdrawn') AND {latest} AND {no_later_try}
 """
+
+# Nothing was planned before it was due, so that `due_from` bounds what is looked at.
+_MISSED: Final = f"""
+    INSERT INTO next_attempt (invoice_number, version, action, planned_on, pay_day, rule, words, decided_at, run_id)
+    SELECT p.invoice_number, p.version + 1, 'retry', :pay_day, p.pay_day, p.rule, :words, :now, :run_id
+    FROM next_attempt p JOIN attempt a ON a.invoice_number = p.invoice_number
+    WHERE p.action = 'retry' AND p.pay_day AND p.planned_on >= :due_from AND p.planned_on < :first
+      AND a.profile = :profile AND a.due_date >= :due_from AND {_LATEST} AND {_NO_LATER_TRY}
+"""  # noqa: S608
 
 _WAITING_FOR_SETUP: Final = f"""
     SELECT p.invoice_number, p.version, a.charge_id, a.due_date, o.response_code
@@ -240,6 +249,30 @@ def cancel_plan_of_closed(
     """End the open plan of a charge that is closed."""
     lock_plans(connection, profile)
     _cancel(connection, _OF_CHARGE, CLOSED, {"billing_source": billing_source, "charge_id": charge_id}, None, now)
+
+
+def move_missed_pay_days(
+    connection: Connection,
+    profile: str,
+    run_id: int | None,
+    now: datetime,
+    *,
+    first: date,
+    pay_day: date,
+    late: timedelta,
+) -> None:
+    """Move plans for pay days that went by without a try to the next one, where the charge is not too late by then.
+
+    Args:
+        first: The first execute date that can still be claimed for.
+        pay_day: The first pay day from then on.
+        late: How long after its due date a charge is sent.
+    """
+    days = {"first": first, "pay_day": pay_day, "due_from": pay_day - late}
+    bound = (bindparam(name, value=day, type_=Date) for name, day in days.items())
+    statement = text(dedent(_MISSED)).bindparams(bindparam("now", value=now, type_=UtcDateTime), *bound)
+    words = f"its pay day went by without a try; the next one is {pay_day}"
+    connection.execute(statement, {"profile": profile, "words": words, "run_id": run_id})
 
 
 def note_planned(connection: Connection, report_id: int, now: datetime) -> None:

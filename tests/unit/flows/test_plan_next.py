@@ -88,6 +88,25 @@ def test_a_declined_charge_is_tried_again_on_its_day_and_no_other(merchant):
     assert submit_on(merchant, PAY_DAY + timedelta(days=5)) == []
 
 
+def test_a_pay_day_that_went_by_without_a_run_is_told_anew(merchant):
+    merchant.list_charges(charge("C1"), charge("C2"))
+    merchant.submit()
+    answered(merchant, ("C1", "0051"), ("C2", "0091"))
+    assert told(merchant, "C1") == ("declined", str(PAY_DAY))
+    merchant.now += timedelta(days=6)  # nothing ran until the day after
+    merchant.reconcile()
+    last_of_november = date(2026, 11, 30)
+    assert decisions(merchant) == {
+        "C1": [("retry", str(PAY_DAY)), ("retry", str(last_of_november))],
+        "C2": [("retry", str(MONDAY))],  # goes on any day: it is only late
+    }
+    assert told(merchant, "C1") == ("declined", str(last_of_november))
+    merchant.reconcile()
+    assert len(decisions(merchant)["C1"]) == 2
+    assert submit_on(merchant, PAY_DAY + timedelta(days=2)) == ["planned"]
+    assert submit_on(merchant, last_of_november) == ["planned"]
+
+
 def test_tries_end(merchant):
     merchant.list_charges(charge("C1"))
     merchant.submit()
