@@ -27,7 +27,8 @@ Written by `make docs` from `include/config/codes.toml`, `include/config/retry_r
 profile; do not edit. A test fails when they differ.
 
 When reconciliation has matched a report, `plan_next_attempts` decides what becomes of each charge that was declined,
-once for each attempt, and keeps the decision with its rule and its words (`next_attempt`). `next_attempt_on` of
+and keeps the decision with its rule and its words (`next_attempt`). Of several answers to one attempt the strictest
+counts, in whichever order they come. `next_attempt_on` of
 `doku_charge_outcomes` has the day, if there is one. The submit run whose execute date has come to that day sends it,
 with the amount and the token that the view then has.
 
