@@ -15,8 +15,10 @@ _COLUMNS: Final = """
     b.file_name AS batch_name
 """
 
+# A plan is told until an attempt follows it.
 _NEXT: Final = """
     (SELECT p.planned_on FROM next_attempt p WHERE p.invoice_number = a.invoice_number AND p.action = 'retry'
+     AND NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = a.invoice_number)
      AND NOT EXISTS (SELECT 1 FROM next_attempt x WHERE x.invoice_number = p.invoice_number AND x.version > p.version))
     AS next_attempt_on
 """

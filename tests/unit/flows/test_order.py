@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from include.flows.books import books_of_day
@@ -118,6 +118,16 @@ def _final(root, keys, tmp_path, files):
     return found
 
 
+def _told(key, code, approval=""):
+    return (key, code, 100_000, approval, "")
+
+
+@example(
+    case=(
+        [_told(("C2", 1), "0051", "A2"), _told(("C2", 2), "0000")],
+        [[_told(("C2", 1), "0051", "A2")], [_told(("C2", 2), "0000")]],
+    )
+)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=_reports())
 def test_reports_in_any_order_and_split_in_any_way_give_the_same_final_tables(base, tmp_path_factory, case):
