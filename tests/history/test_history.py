@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.history import compare, retries
+from tests.history import codes, compare, retries
 from tests.history.books import Books
 from tests.history.play import MAIN, History, history
 from tests.history.world import chance
@@ -67,6 +67,9 @@ def test_the_history_has_everything(played, books):
     """A seed whose history lacks something would prove less."""
     mine = books[MAIN]
     assert {fate.status for fate in mine.fates.values()} >= {"paid", "declined", "unknown", "awaiting", "reversed"}
+    answered = {line.code for said in mine.said.values() for line in said}
+    assert {codes.meaning(code).class_ for code in answered} == set(codes.DECIDES)
+    assert not FULL or answered >= set(codes.table())
     assert mine.withdrawn
     assert len(mine.refused) >= 2
     kinds = {one.kind for one in mine.breaks()}
