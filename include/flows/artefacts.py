@@ -64,18 +64,19 @@ class Artefacts:
     def __init__(self, base: StoragePath) -> None:
         self._base = base
 
-    def keep(self, folder: str, name: str, chunks: Iterable[bytes]) -> Kept:
+    def keep(self, folder: str, name: str, chunks: Iterable[bytes], suffix: str = "") -> Kept:
         """Write a new file, under a name that no other file has.
 
         Args:
             folder: Relative, with slashes.
             name: The name for people; a random ending is added, so that two copies of a task cannot meet.
             chunks: The bytes. An error of theirs is passed on, and nothing is kept.
+            suffix: Comes after that ending, for programs that go by it, as ".html".
 
         Raises:
             ArtefactError: The store refused.
         """
-        artefact = f"{folder}/{name}.{secrets.token_hex(4)}"
+        artefact = f"{folder}/{name}.{secrets.token_hex(4)}{suffix}"
         digest, size = hashlib.sha256(), 0
         path = self._base / artefact
         try:

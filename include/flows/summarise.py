@@ -60,8 +60,8 @@ def _keep(context: FlowContext, day: date, run_id: int, figures: dict[str, Any],
     made_at = context.clock()
     folder = f"summaries/{context.profile.name}/{day.isoformat()}"
     context.step("summarise: before the page is kept")
-    page = context.artefacts.keep(folder, "summary.html", [page_of(figures, digest, made_at, run_id).encode()])
-    sheet = context.artefacts.keep(folder, "summary.csv", [sheet_of(figures).encode()])
+    page = context.artefacts.keep(folder, "summary", [page_of(figures, digest, made_at, run_id).encode()], ".html")
+    sheet = context.artefacts.keep(folder, "summary", [sheet_of(figures).encode()], ".csv")
     context.step("summarise: page kept")
     with context.ledger.write() as connection:
         first = keep_summary(connection, {

@@ -196,7 +196,8 @@ def test_it_is_kept_once_and_again_only_when_something_changed(merchant_on_each)
     for row in rows:
         for place, digest in ((row["page"], row["page_digest"]), (row["sheet"], row["sheet_digest"])):
             assert b"".join(merchant.context.artefacts.read_proved(place, digest))
-        assert row["page"].startswith("summaries/insurance/2026-11-20/summary.html.")
+        assert row["page"].startswith("summaries/insurance/2026-11-20/summary.")
+        assert row["page"].endswith(".html")
         assert json.loads(row["figures"])["business_date"] == "2026-11-20"
         assert TOKEN not in row["figures"]
     assert list(findings(merchant.context)) == []

@@ -15,7 +15,7 @@ def test_a_page_is_kept_once_however_often_the_task_runs(deployed, context):
     deployed.reconcile()
     first = SummariseOperator(**P).execute(context())
     assert list(first) == ["2026-11-20"]
-    assert "/summaries/insurance/2026-11-20/summary.html." in first["2026-11-20"]
+    assert "/summaries/insurance/2026-11-20/summary." in first["2026-11-20"]
     assert SummariseOperator(**P).execute(context()) == {}
     assert SummariseOperator(**P).execute(context("scheduled__2")) == {}
     assert TOKEN not in json.dumps(first)
