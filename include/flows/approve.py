@@ -45,7 +45,7 @@ class Judgement:
     @property
     def may_go(self) -> bool:
         """Nothing to ask, or asked and approved."""
-        return not self.brakes or (self.answer is not None and self.answer.answer == "approved")
+        return not self.brakes if self.answer is None else self.answer.answer == "approved"
 
 
 def judge_run(context: FlowContext, run_id: int) -> Judgement:
@@ -113,7 +113,13 @@ def answer_run(
     """
     with context.ledger.read() as connection:
         run = find_run(connection, run_id)
+        refusal = refusal_of(connection, run_id)
+        load = load_of_run(connection, run_id)
+        brakes = judged(connection, run_id, load) or []
     _refuse_answer(context, run, by, approve=approve)
+    if refusal is not None:  # it is of the whole run, and stands; withdrawing may have broken off
+        withdraw_run(context, run_id, f"{refusal.answered_by} refused it: {refusal.words}")
+        return Judgement(run_id, load, brakes, refusal)
     found = judge_run(context, run_id)
     if approve and shown is not None and shown != found.load.plaintext_digest:
         raise NotAllowed(

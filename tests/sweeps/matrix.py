@@ -101,7 +101,7 @@ def _steps() -> Iterator[tuple[str, str]]:
     seen = set()
     for path in sorted((PROJECT / "include" / "flows").glob("*.py")):
         calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
-        steps = [one for one in calls if isinstance(one.func, ast.Attribute) and one.func.attr == "step"]
+        steps = [one for one in calls if ast.unparse(one.func) == "context.step"]
         for call in sorted(steps, key=lambda one: one.lineno):
             name = ast.literal_eval(call.args[0])
             if name not in seen:
