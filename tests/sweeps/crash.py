@@ -138,7 +138,12 @@ def _person_settles(scene: Scene, doku: Simulator, at: Act, ended: list[str]) ->
         for name in settled:
             never_arrived(context, file_name=name, by="Siti", why="DOKU looked for it and has nothing")
     stage = Stage(scene, lambda: _work(doku), day=at.day + 2, run="after", ended=ended)
-    for do in (acts.claim, acts.seal, acts.deliver_all, acts.deliver_all, acts.close, acts.reconcile):
+    before = len(ended)
+    for do in (acts.claim, acts.seal, acts.deliver_all):
+        do(stage)
+    if any(words.startswith("ApprovalMissing") for words in ended[before:]):
+        acts.approve(stage)
+    for do in (acts.deliver_all, acts.close, acts.reconcile):
         do(stage)
     return settled
 

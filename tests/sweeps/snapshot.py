@@ -124,14 +124,21 @@ def _plain(value: Any) -> Any:
 
 
 def _states(scene: Scene) -> list[str]:
-    """The states that each batch went through; tries that broke off and were taken over count once."""
+    """The states that each batch went through; tries that broke off and were taken over count once.
+
+    That nobody could say for a moment is only noted by who lived to note it: `unknown` counts where it is the end.
+    """
     engine = scene.ledger.engine()
     query = """SELECT b.file_name, e.state FROM event e JOIN batch b ON b.batch_id = e.batch_id
                ORDER BY b.file_name, e.batch_event_no"""
     with engine.connect() as connection:
         rows = connection.execute(sa.text(query)).all()
     engine.dispose()
-    return [
-        f"{name}: {' > '.join(state for state, _ in itertools.groupby(row.state for row in of_batch))}"
+    ways = {
+        name: [state for state, _ in itertools.groupby(row.state for row in of_batch)]
         for name, of_batch in itertools.groupby(rows, key=lambda row: row.file_name)
+    }
+    return [
+        f"{name}: {' > '.join(state for state in way[:-1] if state != 'unknown')} > {way[-1]}"
+        for name, way in ways.items()
     ]
