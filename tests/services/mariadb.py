@@ -93,8 +93,8 @@ def mariadb_server() -> Iterator[MariadbServer]:
             "MariaDB",
             [
                 mariadbd, "--no-defaults", f"--datadir={root / 'data'}", f"--socket={root / 'socket'}",
-                f"--pid-file={root / 'pid'}", f"--tmpdir={root}", f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
-                f"--init-file={account}",
+                f"--pid-file={root / 'pid'}", f"--tmpdir={root}", f"--port={port}",
+                "--bind-address=127.0.0.1", "--skip-name-resolve", f"--init-file={account}",
                 "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M",
                 "--skip-log-bin", "--default-time-zone=+00:00",
             ],

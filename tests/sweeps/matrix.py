@@ -38,7 +38,8 @@ none lost, no temporary file left behind, books that tie, `verify` silent.
 - **a person**: after a kill between the promise to rename and the rename nobody can say whether the file arrived, and
   nothing is sent again. A person asks DOKU and says so (`never-arrived`); the next run claims the charges anew.
 
-`make test` kills at a fixed sample of these steps; `make sweep` at all of them. `never`: no day that is played comes by.
+`make test` kills at a fixed sample of these steps; `make sweep` at all of them.
+`never`: no day that is played comes by.
 """
 
 
