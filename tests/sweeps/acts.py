@@ -4,9 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
-
-from sqlalchemy import text
 
 from include.domain.alert_text import Notice
 from include.domain.errors import ApprovalMissing, ApprovalRefused, DeliveryRefused, DeliveryUnknown, LedgerError
@@ -18,7 +15,6 @@ from include.flows.context import FlowContext
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
 from include.flows.ingest import ingest_fetched
-from include.flows.operate import carry_out
 from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
@@ -194,39 +190,6 @@ def look(stage: Stage) -> None:
 
     with stage.context() as context:
         watch(context, Watcher.OUTSIDE, tell)
-
-
-_UNKNOWN = """
-    SELECT a.invoice_number FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
-    WHERE NOT EXISTS (SELECT 1 FROM outcome s WHERE s.invoice_number = a.invoice_number AND s.status <> 'unknown')
-    ORDER BY a.invoice_number
-"""
-
-_OPEN_TO_CLOSE = """
-    SELECT a.charge_id FROM testimony t JOIN attempt a ON a.invoice_number = t.invoice_number
-    WHERE t.status = 'declined' AND NOT EXISTS (SELECT 1 FROM closed_charge c WHERE c.charge_id = a.charge_id)
-    ORDER BY a.charge_id
-"""
-
-_DIFFERENCES = "SELECT break_id FROM recon_break WHERE kind = 'amount_differs' AND state = 'open' ORDER BY break_id"
-
-
-def operate(stage: Stage) -> None:
-    """A person settles what stayed unknown, closes what they called declined, and resolves differences of amounts."""
-    with stage.context() as context:
-        for invoice in _column(context, _UNKNOWN):
-            about = {"invoice_number": invoice, "outcome": "paid" if ord(invoice[3]) % 2 else "declined"}
-            carry_out(context, "settle", {**about, "evidence": "DOKU's mail"}, by="Siti", why="asked DOKU")
-        for charge in _column(context, _OPEN_TO_CLOSE):
-            carry_out(context, "close", {"charge_id": charge, "reason": "written_off"}, by="Siti", why="too old")
-        for number in _column(context, _DIFFERENCES):
-            about = {"number": number, "difference": "stands"}
-            carry_out(context, "resolve_break", about, by="Siti", why="asked DOKU")
-
-
-def _column(context: FlowContext, query: str) -> list[Any]:
-    with context.ledger.read() as connection:
-        return list(connection.scalars(text(query)))
 
 
 def summarise_day(stage: Stage) -> None:

@@ -175,7 +175,7 @@ def problems(scene: Scene, doku: Simulator) -> Iterator[str]:
     names = Counter(one["name"] for one in doku.files if one["event"] == "processed")
     yield from (f"{name} was processed {count} times" for name, count in names.items() if count > 1)
     for one in doku.files:
-        if one["event"] not in ("taken", "processed"):
+        if one["event"] not in ("taken", "processed", "ignored"):  # it ignores what it was told to lose
             yield f"DOKU's end: {one}"
     temporary = [path.name for path in doku.inbound.iterdir() if not path.name.startswith("TKN")]
     yield from (f"a temporary file is left behind: {name}" for name in temporary)

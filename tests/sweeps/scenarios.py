@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from include.domain.errors import RemoteError
 from tests.stack.toml import changed
-from tests.sweeps import acts
+from tests.sweeps import acts, people
 from tests.sweeps.acts import Stage
 
 ORDINARY: Final[Mapping[str, Any]] = {"brakes": {"max_quarantined_share": 0.99}}
@@ -153,9 +153,36 @@ SCENARIOS: Final = {
         ),
         Scenario(
             "operated",
-            "Codes that nobody listed and other amounts: a person settles, closes and resolves them",
-            (*_submit(), Act(acts.reconcile), Act(acts.operate, day=2), Act(acts.reconcile, day=2, hour=8)),
-            faults=("lines_code_unlisted", "lines_amount_changed"),
+            "Codes that nobody listed and other amounts: a person settles, closes, explains and resolves them",
+            (*_submit(), Act(acts.reconcile), Act(people.operate, day=2), Act(acts.reconcile, day=2, hour=8)),
+            faults=({"name": "lines_code_unlisted", "params": {"count": 2}}, "lines_amount_changed"),
+        ),
+        Scenario(
+            "read again",
+            "A code that nobody listed is listed by now: a person has the report read again",
+            (
+                *_submit(), Act(acts.reconcile), Act(people.list_the_code, day=2), Act(people.read_again, day=2),
+                Act(acts.reconcile, day=2, hour=8),
+            ),
+            faults=("lines_code_unlisted",),
+        ),
+        Scenario(
+            "lost by DOKU",
+            "DOKU loses the file and says so: a person withdraws it, and the next run claims its charges anew",
+            (
+                *_submit(), Act(acts.reconcile), Act(people.say_refused, day=3), *_submit(day=3, hour=8),
+                Act(acts.reconcile, day=3, hour=9),
+            ),
+            faults=("file_ignored",),
+        ),
+        Scenario(
+            "set-up mended",
+            "Lines are declined for the merchant's set-up: a person has it mended, and they are tried again",
+            (
+                *_submit(), Act(acts.reconcile), Act(people.say_mended, day=3), *_submit(day=4),
+                Act(acts.reconcile, day=4, hour=8),
+            ),
+            faults=({"name": "line_rejected", "params": {"count": 2}},),
         ),
         Scenario(
             "summarised",

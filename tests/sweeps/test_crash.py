@@ -19,7 +19,8 @@ _SAMPLE = {
     ),
     "late": ("withdraw: committed", "withdraw: merchant told"),
     "watched": ("watch: people told",),
-    "operated": ("settle: recorded", "settle: merchant told"),
+    "operated": ("settle: recorded", "settle: merchant told", "close charge: recorded"),
+    "lost by DOKU": ("refused: recorded",),
     "summarised": ("summarise: page kept",),
 }  # fmt: skip
 
