@@ -140,10 +140,10 @@ def _holds(options: argparse.Namespace, look_up: LookUp) -> int:
 
 
 def _breaks(options: argparse.Namespace, look_up: LookUp) -> int:
-    from include.domain.states import BreakState
+    from include.domain.states import UNRESOLVED, BreakState
     from include.ledger.break_life import breaks_in
 
-    states = list(BreakState) if options.all else [BreakState.OPEN, BreakState.EXPLAINED]
+    states = list(BreakState) if options.all else UNRESOLVED
     with context_of(options, look_up) as context, context.ledger.read() as connection:
         found = breaks_in(connection, context.profile.name, states)
     for one in found:

@@ -51,7 +51,9 @@ def to_major(amount: int, currency: str) -> str:
     return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}"
 
 
-def for_people(amount: int, currency: str) -> str:
-    """Write an amount for a person: 1500000 IDR -> "Rp 1,500,000"."""
+def for_people(amount: int, currency: str | None) -> str:
+    """Write an amount for a person: 1500000 IDR -> "Rp 1,500,000"; of a currency that is not ours, as it stands."""
+    if currency not in CURRENCY_EXPONENT:
+        return f"{amount:,} {currency or ''}".strip()
     symbol = "Rp" if currency == "IDR" else currency
     return f"{symbol} {Decimal(to_major(amount, currency)):,f}"

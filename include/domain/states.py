@@ -9,6 +9,8 @@ class RunKind(StrEnum):
 
     SUBMIT = "submit"
     RECONCILE = "reconcile"
+    RECURRING = "recurring"
+    TOKENS = "tokens"
 
 
 class RunState(StrEnum):
@@ -137,6 +139,10 @@ class BreakState(StrEnum):
     RESOLVED = "resolved"
 
 
+UNRESOLVED: Final = (BreakState.OPEN, BreakState.EXPLAINED)
+"""Somebody still has to do something about such a break."""
+
+
 class BreakKind(StrEnum):
     """What reconciliation could not tie."""
 
@@ -151,6 +157,9 @@ class BreakKind(StrEnum):
     WITNESSES_DISAGREE = "witnesses_disagree"
     PAID_WHILE_IN_FLIGHT = "paid_while_in_flight"
     COLLECTED_TWICE = "collected_twice"
+    UNEXPECTED_CHARGE = "unexpected_charge"
+    MISSING_CHARGE = "missing_charge"
+    AMOUNT_CHANGED = "amount_changed"
 
 
 ALARMS: Final = (BreakKind.COLLECTED_TWICE, BreakKind.PAID_WHILE_IN_FLIGHT)
@@ -163,3 +172,57 @@ class ProposalState(StrEnum):
     OPEN = "open"
     CONFIRMED = "confirmed"
     WITHDRAWN = "withdrawn"
+
+
+class ScheduleKind(StrEnum):
+    """When DOKU charges a bill (DOKU: EXECUTETYPE DAY, DATE, FULLDATE)."""
+
+    DAY = "day"
+    DATE = "date"
+    DATES = "dates"
+
+
+class BillState(StrEnum):
+    """The life of a bill.
+
+    wanted -> asked -> active -> cancelling -> cancelled; `refused` when its registration failed, `ended` after its last
+    day. DOKU charges it from `active` until DOKU has taken the cancellation.
+    """
+
+    WANTED = "wanted"
+    ASKED = "asked"
+    ACTIVE = "active"
+    REFUSED = "refused"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+
+
+CHARGED_BY_DOKU: Final = (BillState.ACTIVE, BillState.CANCELLING)
+"""Bills that DOKU charges by itself: their charges stay out of batches."""
+
+
+class NotificationKind(StrEnum):
+    """What DOKU tells or asks; part of the path that it calls."""
+
+    PAYMENT = "payment"
+    REGISTRATION = "registration"
+    CARD_UPDATE = "card_update"
+    REPORT_READY = "report_ready"
+    AMOUNT = "amount"
+
+
+class NotificationState(StrEnum):
+    """How far a notification of the inbox has come; `failed` waits for a person."""
+
+    RECEIVED = "received"
+    DONE = "done"
+    IGNORED = "ignored"
+    FAILED = "failed"
+
+
+class TokenState(StrEnum):
+    """Whether DOKU still gives a customer's token."""
+
+    ACTIVE = "active"
+    LOST = "lost"

@@ -86,10 +86,6 @@ BY_SERVER: Final = frozenset({Kind.NOT_ACKNOWLEDGED, Kind.NO_REPORT, Kind.REPORT
 """What cannot be judged while DOKU's server does not answer: such a matter stays as it is until it does."""
 
 
-AT_RISK: Final = ("collected_twice", "paid_while_in_flight")
-"""Kinds of breaks that are critical at once: a customer may be charged twice, or is about to be."""
-
-
 @dataclass(frozen=True)
 class Matter:
     """Something that is wrong now.

@@ -114,10 +114,11 @@ def answer_run(
     with context.ledger.read() as connection:
         run = find_run(connection, run_id)
         refusal = refusal_of(connection, run_id)
-        load = load_of_run(connection, run_id)
-        brakes = judged(connection, run_id, load) or []
     _refuse_answer(context, run, by, approve=approve)
     if refusal is not None:  # it is of the whole run, and stands; withdrawing may have broken off
+        with context.ledger.read() as connection:
+            load = load_of_run(connection, run_id)
+            brakes = judged(connection, run_id, load) or []
         withdraw_run(context, run_id, f"{refusal.answered_by} refused it: {refusal.words}")
         return Judgement(run_id, load, brakes, refusal)
     found = judge_run(context, run_id)

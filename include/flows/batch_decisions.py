@@ -6,7 +6,7 @@ from include.flows.approve import refuse_unless_approved
 from include.flows.context import FlowContext
 from include.flows.deliver import There, deliver, look
 from include.flows.people import refuse_nobody
-from include.flows.propose import Asked, confirmation, propose
+from include.flows.propose import Asked, confirmation, decide
 from include.flows.settle import over
 from include.flows.tell_merchant import tell_withdrawal
 from include.ledger import tables
@@ -28,10 +28,7 @@ def file_refused(context: FlowContext, *, file_name: str, by: str, why: str) -> 
             shows the file in DOKU's folder, or a report on it, or before the end of its execute date that DOKU took it:
             so that DOKU may charge it yet.
     """
-    refuse_nobody(by, why)
-    if context.profile.decisions.four_eyes:
-        return propose(context, Asked("file_refused", file_name, {"file_name": file_name}, by, why), file_refused_now)
-    return file_refused_now(context, file_name=file_name, by=by, why=why)
+    return decide(context, Asked("file_refused", file_name, {"file_name": file_name}, by, why), file_refused_now)
 
 
 def file_refused_now(

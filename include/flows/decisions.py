@@ -5,7 +5,7 @@ from include.domain.states import BEFORE_LEAVING, BatchState
 from include.flows.context import FlowContext
 from include.flows.deliver import There, look, remove_leftovers
 from include.flows.people import refuse_nobody
-from include.flows.propose import Asked, confirmation, propose
+from include.flows.propose import Asked, confirmation, decide
 from include.flows.tell_merchant import tell_withdrawal
 from include.flows.withdraw import withdraw_batch
 from include.ledger import tables
@@ -83,10 +83,7 @@ def cancel(context: FlowContext, *, charge_id: str, by: str, why: str) -> str:
 
     Where the profile asks for four eyes (`decisions.four_eyes`) it is only proposed, until another person confirms it.
     """
-    refuse_nobody(by, why)
-    if context.profile.decisions.four_eyes:
-        return propose(context, Asked("cancel", charge_id, {"charge_id": charge_id}, by, why), cancel_now)
-    return cancel_now(context, charge_id=charge_id, by=by, why=why)
+    return decide(context, Asked("cancel", charge_id, {"charge_id": charge_id}, by, why), cancel_now)
 
 
 def cancel_now(context: FlowContext, *, charge_id: str, by: str, why: str, confirmed_by: str | None = None) -> str:
@@ -151,10 +148,7 @@ def never_arrived(context: FlowContext, *, file_name: str, by: str, why: str) ->
 
     Where the profile asks for four eyes (`decisions.four_eyes`) it is only proposed, until another person confirms it.
     """
-    refuse_nobody(by, why)
-    if context.profile.decisions.four_eyes:
-        return propose(context, Asked("never_arrived", file_name, {"file_name": file_name}, by, why), never_arrived_now)
-    return never_arrived_now(context, file_name=file_name, by=by, why=why)
+    return decide(context, Asked("never_arrived", file_name, {"file_name": file_name}, by, why), never_arrived_now)
 
 
 def never_arrived_now(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from include.doku.codes import ResponseCodes
 from include.domain.days_in_words import day, weekday
 from include.domain.masking import token_ending, without_card_numbers
-from include.domain.money import CURRENCY_EXPONENT, for_people
+from include.domain.money import for_people
 from include.domain.states import STRENGTH, BatchState, NextAction, OutcomeStatus, ProposalState
 from include.flows import explain_words as words
 from include.ledger.breaks import RULE as BY_RULE
@@ -86,7 +86,7 @@ def facts(records: Records) -> Iterator[tuple[str, str]]:
     if last.get("billing_number"):
         yield "billing number", str(last["billing_number"])
     if last.get("amount"):
-        yield "amount", _money(int(last["amount"]), last.get("currency"))
+        yield "amount", for_people(int(last["amount"]), last.get("currency"))
     if last.get("due_date"):
         yield "due", day(last["due_date"])
     if last.get("channel"):
@@ -245,7 +245,7 @@ def _lines(records: Records, codes: ResponseCodes) -> Iterator[Step]:
         title = f"{str(row['status']).capitalize()}, says DOKU of attempt {attempt_no[row['invoice_number']]}"
         details = [f"Code {code.code}: {words.answer(code)}"]
         if row["amount"] is not None:
-            details[0] = f"{_money(int(row['amount']), row['currency'])}. {details[0]}"
+            details[0] = f"{for_people(int(row['amount']), row['currency'])}. {details[0]}"
         details += [f"DOKU's words: “{_foreign(row['response_message'])}”."] if row["response_message"] else []
         details += [f"Approval code {_foreign(row['approval_code'])}."] if row["approval_code"] else []
         details += [f"Card {_foreign(row['masked_card'])}."] if row["masked_card"] else []
@@ -358,11 +358,7 @@ def _numbers(rows: list[Row]) -> str:
 
 
 def _amount(row: Row) -> str:
-    return _money(int(row["amount"]), row["currency"])
-
-
-def _money(amount: int, currency: Any) -> str:
-    return for_people(amount, currency) if currency in CURRENCY_EXPONENT else f"{amount:,} {currency or ''}".strip()
+    return for_people(int(row["amount"]), row["currency"])
 
 
 def _foreign(text: str | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from include.domain.errors import DokuError
-from include.domain.states import ALARMS, BEFORE_LEAVING, BatchState, BreakState
+from include.domain.states import ALARMS, BEFORE_LEAVING, UNRESOLVED, BatchState
 from include.flows.context import FlowContext
 from include.flows.plan import plan_of
 from include.ledger.batches import OPEN_STATES, batches_in
@@ -80,7 +80,7 @@ def _open(context: FlowContext) -> Iterator[str]:
         batches = batches_in(connection, profile, [*BEFORE_LEAVING, *OPEN_STATES])
         holds = active_holds(connection, context.profile.billing_source)
         proposals = open_proposals(connection, profile)
-        unresolved = breaks_in(connection, profile, [BreakState.OPEN, BreakState.EXPLAINED])
+        unresolved = breaks_in(connection, profile, UNRESOLVED)
     for batch in batches:
         late = batch.state is not BatchState.DELIVERED and batch.execute_date <= context.today
         words = f"{batch.file_name} is still open: {batch.state}, execute date {batch.execute_date}"

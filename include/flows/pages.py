@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from include.domain.days_in_words import moment
 from include.domain.masking import without_card_numbers
-from include.domain.states import BreakState
+from include.domain.states import UNRESOLVED, BreakState
 from include.flows.books import books_of_day
 from include.flows.context import FlowContext
 from include.flows.explain import explain, when
@@ -23,7 +23,6 @@ from include.schemas.due_charges import describe
 
 DAYS_LISTED: Final = 31
 SUMMARIES_LISTED: Final = 50
-_UNRESOLVED: Final = (BreakState.OPEN, BreakState.EXPLAINED)
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def day_page(context: FlowContext, root: str, business_date: date) -> str:
 
 def breaks_page(context: FlowContext, root: str, *, resolved: bool = False, before: int | None = None) -> str:
     """Breaks, newest first: those that somebody has to look at, or those that are resolved."""
-    states = (BreakState.RESOLVED,) if resolved else _UNRESOLVED
+    states = (BreakState.RESOLVED,) if resolved else UNRESOLVED
     with context.ledger.read() as connection:
         listed = breaks_listed(connection, context.profile.name, states, before, PAGE_ROWS + 1)
     rows = [

@@ -31,6 +31,14 @@ def confirmation(confirmed_by: str | None) -> dict[str, str]:
     return {"confirmed_by": confirmed_by} if confirmed_by else {}
 
 
+def decide(context: FlowContext, asked: Asked, carry: Carry) -> str:
+    """Do what a person asks for; where the profile asks for four eyes (`decisions.four_eyes`), propose it."""
+    refuse_nobody(asked.by, asked.why)
+    if context.profile.decisions.four_eyes:
+        return propose(context, asked, carry)
+    return carry(context, **asked.about, by=asked.by, why=asked.why)
+
+
 def propose(context: FlowContext, asked: Asked, carry: Carry) -> str:
     """Keep a decision for a second person. NotAllowed where it would be refused, or is proposed already."""
     with rehearsal(context) as rehearsed:

@@ -10,8 +10,7 @@ from include.domain.errors import NotAllowed
 from include.domain.money import for_people
 from include.domain.states import BEFORE_LEAVING, STRENGTH, BatchState, OutcomeStatus
 from include.flows.context import FlowContext
-from include.flows.people import refuse_nobody
-from include.flows.propose import Asked, confirmation, propose
+from include.flows.propose import Asked, confirmation, decide
 from include.flows.reconcile import conclude_batches
 from include.flows.tell_merchant import tell_testimonies
 from include.ledger.claims import lock_claims
@@ -39,11 +38,8 @@ def settle(context: FlowContext, *, invoice_number: str, outcome: str, evidence:
         NotAllowed: Nobody in particular, no evidence, or it would break a promise: DOKU may still charge the attempt;
             it is decided already; its batch has not left, or nobody knows whether it did.
     """
-    refuse_nobody(by, why)
-    if context.profile.decisions.four_eyes:
-        about = {"invoice_number": invoice_number, "outcome": outcome, "evidence": evidence}
-        return propose(context, Asked("settle", invoice_number, about, by, why), settle_now)
-    return settle_now(context, invoice_number=invoice_number, outcome=outcome, evidence=evidence, by=by, why=why)
+    about = {"invoice_number": invoice_number, "outcome": outcome, "evidence": evidence}
+    return decide(context, Asked("settle", invoice_number, about, by, why), settle_now)
 
 
 def settle_now(

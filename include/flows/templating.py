@@ -41,7 +41,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "day": _day,
         "count": lambda count: f"{count:,}",
-        "money": _money,
+        "money": for_people,
         "figure": _figure,
         "words": lambda name: name.replace("_", " "),
         "details": _details,
@@ -57,10 +57,6 @@ def _style() -> Markup:
 
 def _day(value: date | str) -> str:
     return weekday(date.fromisoformat(value) if isinstance(value, str) else value)
-
-
-def _money(amount: int, currency: str) -> str:
-    return for_people(amount, currency) if currency in CURRENCY_EXPONENT else f"{amount:,} {currency}".strip()
 
 
 def _figure(amount: int, currency: str) -> str:

@@ -12,8 +12,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from include.domain import watch_words as words
+from include.domain.states import ALARMS, UNRESOLVED
 from include.domain.watch import (
-    AT_RISK,
     BY_SERVER,
     Kind,
     Ladder,
@@ -41,9 +41,10 @@ from include.ledger.alerts import (
     open_alerts,
     shown_alerts,
 )
+from include.ledger.break_life import breaks_in
 from include.ledger.expectations import looks, note_look
 from include.ledger.store import lock
-from include.ledger.watched import break_piles, breaks_of, quarantine_pile, refused_reports, unknown_outcomes
+from include.ledger.watched import break_piles, quarantine_pile, refused_reports, unknown_outcomes
 from include.schemas.profile import Watch
 
 _NAMED: Final = 5
@@ -115,7 +116,7 @@ def _standing(context: FlowContext, connection: Connection, place: Place, watche
     now, profile = context.clock(), place.profile
     for refused in refused_reports(connection, profile, since=now - timedelta(days=1)):
         yield words.report_refused(place, refused.name, refused.since, refused.why)
-    for one in breaks_of(connection, profile, AT_RISK):
+    for one in breaks_in(connection, profile, UNRESOLVED, ALARMS):
         yield words.money_at_risk(place, one.break_id, one.kind, one.details, one.opened_at)
     yield from _old(context, connection, place)
     yield from ending_soon(context)
@@ -125,7 +126,7 @@ def _standing(context: FlowContext, connection: Connection, place: Place, watche
 def _old(context: FlowContext, connection: Connection, place: Place) -> Iterator[Matter]:
     settings, now = context.profile.watch, context.clock()
     if settings.breaks_days is not False:
-        for pile in break_piles(connection, place.profile, without=AT_RISK):
+        for pile in break_piles(connection, place.profile, without=ALARMS):
             since = pile.oldest + timedelta(days=settings.breaks_days)
             if since <= now:
                 yield words.breaks_old(pile.what, pile.count, pile.oldest, since, place)

@@ -4,8 +4,7 @@ from typing import Final
 
 from include.domain.errors import NotAllowed
 from include.flows.context import FlowContext
-from include.flows.people import refuse_nobody
-from include.flows.propose import Asked, propose
+from include.flows.propose import Asked, decide
 from include.ledger.claims import lock_claims
 from include.ledger.closures import close_charge, collected_by, last_listing, live_attempt
 from include.ledger.events import Note
@@ -21,11 +20,8 @@ def close(context: FlowContext, *, charge_id: str, reason: str, by: str, why: st
     Raises:
         NotAllowed: Nobody in particular, or an attempt of it may still be charged, or it is paid, or closed already.
     """
-    refuse_nobody(by, why)
-    if context.profile.decisions.four_eyes:
-        about = {"charge_id": charge_id, "reason": reason}
-        return propose(context, Asked("close", charge_id, about, by, why), close_now)
-    return close_now(context, charge_id=charge_id, reason=reason, by=by, why=why)
+    about = {"charge_id": charge_id, "reason": reason}
+    return decide(context, Asked("close", charge_id, about, by, why), close_now)
 
 
 def close_now(

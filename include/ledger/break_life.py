@@ -71,9 +71,13 @@ _STILL_UNKNOWN: Final = """
 """
 
 
-def breaks_in(connection: Connection, profile: str, states: Iterable[BreakState]) -> list[Break]:
-    """A profile's breaks in some states, oldest first."""
-    where = (recon_break.c.profile == profile, recon_break.c.state.in_(list(states)))
+def breaks_in(
+    connection: Connection, profile: str, states: Iterable[BreakState], kinds: Iterable[str] | None = None
+) -> list[Break]:
+    """A profile's breaks in some states, of some kinds or all, oldest first."""
+    where = [recon_break.c.profile == profile, recon_break.c.state.in_(list(states))]
+    if kinds is not None:
+        where.append(recon_break.c.kind.in_(list(kinds)))
     return _breaks(connection, *where)
 
 

@@ -70,16 +70,6 @@ class Unknown:
     named: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Break:
-    """A break that is not resolved."""
-
-    break_id: int
-    kind: str
-    details: str
-    opened_at: datetime
-
-
 def open_batches(connection: Connection, profile: str) -> list[OpenBatch]:
     """A profile's batches that are neither reconciled nor withdrawn, oldest first."""
     of_report = select(outcome.c.invoice_number).where(
@@ -233,18 +223,6 @@ def break_piles(connection: Connection, profile: str, without: Sequence[str]) ->
     columns = (recon_break.c.kind, func.count().label("n"), func.min(since).label("oldest"))
     rows = connection.execute(select(*columns).where(*where).group_by(recon_break.c.kind).order_by(recon_break.c.kind))
     return [Pile(row.kind, int(row.n), row.oldest) for row in rows]
-
-
-def breaks_of(connection: Connection, profile: str, kinds: Sequence[str]) -> list[Break]:
-    """The breaks of some kinds that are not resolved, explained or not."""
-    where = (
-        recon_break.c.profile == profile,
-        recon_break.c.state != BreakState.RESOLVED,
-        recon_break.c.kind.in_(kinds),
-    )
-    columns = [recon_break.c[name] for name in Break.__dataclass_fields__]
-    rows = connection.execute(select(*columns).where(*where).order_by(recon_break.c.break_id))
-    return [Break(*row) for row in rows]
 
 
 def _reports(connection: Connection, profile: str, state: ReportState, *conditions: ColumnElement[bool]) -> list[Named]:

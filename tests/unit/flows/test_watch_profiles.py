@@ -10,7 +10,8 @@ import pytest
 from include.cli import main
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError
-from include.domain.watch import AT_RISK, Watcher
+from include.domain.states import ALARMS
+from include.domain.watch import Watcher
 from include.flows import assemble
 from include.ledger.expectations import note_look
 from include.schemas.profile import SHIPPED_CONFIG
@@ -80,7 +81,7 @@ def test_nothing_is_late(person):
 
 
 def test_what_is_late_is_printed_and_told_once(person):
-    open_break(person, AT_RISK[0])
+    open_break(person, ALARMS[0])
     code, said, complaint, told = person.watches("--profile", "insurance")
     assert (code, complaint) == (1, "")
     assert said.startswith("insurance: Collected twice: both sides\n  Do this: Ask DOKU by telephone to stop or refund")
@@ -91,7 +92,7 @@ def test_what_is_late_is_printed_and_told_once(person):
 def test_by_mail(person):
     with mail_server() as mail:
         person.known["hook"] = mail.connection("hook")
-        open_break(person, AT_RISK[0])
+        open_break(person, ALARMS[0])
         person.watches()
     (message,) = mail.messages
     assert message["Subject"] == "[DOKU insurance] critical: money at risk, break 1"
@@ -101,12 +102,12 @@ def test_by_mail(person):
 def test_the_sign_of_life_goes_out_whatever_is_late_and_not_when_nothing_was_told(person, hook):
     address = f"{hook.address}/alive"
     assert person.watches("--ping", address)[0] == 0
-    open_break(person, AT_RISK[0])
+    open_break(person, ALARMS[0])
     assert person.watches("--ping", address)[0] == 1
     pings = [path for method, path, _ in hook.asked if method == "GET"]
     assert pings == ["/alive", "/alive"]
     del person.known["hook"]
-    open_break(person, AT_RISK[1])
+    open_break(person, ALARMS[1])
     code, _, complaint, _ = person.watches("--ping", address)
     assert (code, complaint) == (1, "insurance: AIRFLOW_CONN_HOOK: is not set\n")
     assert [path for method, path, _ in hook.asked if method == "GET"] == pings

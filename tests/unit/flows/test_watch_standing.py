@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from include.domain.errors import NotAllowed
-from include.domain.watch import AT_RISK
+from include.domain.states import ALARMS
 from include.flows.operate import carry_out
 from include.flows.outlook import outlook
 from include.flows.submit import extract_and_claim
@@ -92,7 +92,7 @@ def test_an_explained_break_is_old_some_days_after_it_was_explained(watched, tol
     )
 
 
-@pytest.mark.parametrize("kind", AT_RISK)
+@pytest.mark.parametrize("kind", ALARMS)
 def test_money_at_risk_is_critical_at_once(watched, told, kind):
     open_break(watched, kind)
     look(watched, told)
@@ -102,7 +102,7 @@ def test_money_at_risk_is_critical_at_once(watched, told, kind):
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("kind", AT_RISK)
+@pytest.mark.parametrize("kind", ALARMS)
 def test_money_is_at_risk_until_the_break_is_resolved(watched, told, kind):
     """That a person knows the cause gives nobody their money back."""
     open_break(watched, kind)
@@ -155,7 +155,7 @@ def test_rules_of_re_attempts_that_are_to_be_looked_at_again(make_merchant, told
     assert kinds(look(merchant, told)) == []
 
 
-@pytest.mark.parametrize("kind", AT_RISK)
+@pytest.mark.parametrize("kind", ALARMS)
 def test_what_an_alert_of_money_at_risk_asks_for_is_not_refused(watched, told, kind):
     """Resolving by hand is: such a break ends with the attempts that it is about."""
     open_break(watched, kind)

@@ -8,7 +8,8 @@ from threading import Barrier
 import pytest
 
 from include.domain.errors import LedgerError, LedgerUnreachable
-from include.domain.watch import AT_RISK, Watcher
+from include.domain.states import ALARMS
+from include.domain.watch import Watcher
 from include.flows.watch import watch
 from include.schemas.profile import SHIPPED_CONFIG
 from tests.flows_harness import TOKEN, charge, lost
@@ -44,7 +45,7 @@ def test_further_channels_from_a_level_on(make_merchant, told):
 
 def test_what_could_not_be_told_is_told_by_the_next_look(make_merchant, told):
     merchant = make_merchant(changes={"watch": {"notify": ["mail", "chat"]}})
-    open_break(merchant, AT_RISK[0])
+    open_break(merchant, ALARMS[0])
     told.refuse = {"mail"}
     looked = look(merchant, told)
     assert looked.told == 1
@@ -59,7 +60,7 @@ def test_what_could_not_be_told_is_told_by_the_next_look(make_merchant, told):
 
 def test_two_watchdogs_at_once_tell_once(watched, told):
     """The second looks while the first is sending."""
-    open_break(watched, AT_RISK[0])
+    open_break(watched, ALARMS[0])
     inner = []
 
     def send(channel, notice):
@@ -75,7 +76,7 @@ def test_two_watchdogs_at_once_tell_once(watched, told):
 def test_two_watchdogs_in_the_same_moment_tell_once(merchant_on_each, told):
     merchant = merchant_on_each
     merchant.changed({"watch": {"notify": ["ops"]}})
-    open_break(merchant, AT_RISK[0])
+    open_break(merchant, ALARMS[0])
     together = Barrier(2)
 
     def looks(watcher):
@@ -89,7 +90,7 @@ def test_two_watchdogs_in_the_same_moment_tell_once(merchant_on_each, told):
 
 
 def test_a_watchdog_that_died_while_it_was_telling(watched, told):
-    open_break(watched, AT_RISK[0])
+    open_break(watched, ALARMS[0])
 
     def die(channel, notice):
         raise KeyboardInterrupt
@@ -105,7 +106,7 @@ def test_a_watchdog_that_died_while_it_was_telling(watched, told):
 
 
 def test_without_anybody_to_tell_it_is_kept(merchant, told):
-    open_break(merchant, AT_RISK[0])
+    open_break(merchant, ALARMS[0])
     assert kinds(look(merchant, told)) == [("money_at_risk", "break 1")]
     assert told == []
 
@@ -163,7 +164,7 @@ STEPS = (
 @pytest.mark.parametrize("step", STEPS)
 def test_a_watchdog_that_dies_at_any_step(watched, told, step):
     """The next look makes up for it: told once, or, where nobody knows whether it went out, once more."""
-    open_break(watched, AT_RISK[0])
+    open_break(watched, ALARMS[0])
 
     def die(name):
         if name == step:

@@ -5,7 +5,7 @@ import json
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from include.domain.watch import AT_RISK
+from include.domain.states import ALARMS
 from plugins.operators.list_profiles import ListProfilesOperator
 from plugins.operators.watch import WatchOperator
 from tests.alert_servers import mail_server, webhook
@@ -50,7 +50,7 @@ def test_a_folder_without_profiles_is_no_quiet_end(deployed, monkeypatch):
 
 def test_what_is_late_is_told_through_notifiers_once_and_leaves_the_task_green(told):
     assert _look() == {"profile": "insurance", "open": {}, "told": 0}
-    open_break(told, AT_RISK[0])
+    open_break(told, ALARMS[0])
     assert _look() == {"profile": "insurance", "open": {"money_at_risk": 1}, "told": 2}
     assert _look() == {"profile": "insurance", "open": {"money_at_risk": 1}, "told": 0}
     (message,), (document,) = told.mail.messages, told.hook.documents
@@ -60,7 +60,7 @@ def test_what_is_late_is_told_through_notifiers_once_and_leaves_the_task_green(t
 
 
 def test_what_could_not_be_told_fails_the_task_and_is_told_by_the_next(told):
-    open_break(told, AT_RISK[0])
+    open_break(told, ALARMS[0])
     told.hook.answer = 500
     with pytest.raises(AirflowException, match="through connection hook"):
         _look()
@@ -71,7 +71,7 @@ def test_what_could_not_be_told_fails_the_task_and_is_told_by_the_next(told):
 
 def test_a_connection_that_airflow_does_not_have(told, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_HOOK")
-    open_break(told, AT_RISK[0])
+    open_break(told, ALARMS[0])
     with pytest.raises(AirflowException, match="connection hook: Airflow has no such connection"):
         _look()
 
