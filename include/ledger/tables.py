@@ -8,7 +8,6 @@ The promise "no charge is collected twice" (design §5.1) is these three togethe
 (check constraint on the invoice numbers) and an outcome of it that is declined or withdrawn (foreign key to `outcome`).
 """
 
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import (
@@ -22,7 +21,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -44,23 +42,8 @@ from include.domain.states import (
     RunKind,
     RunState,
 )
+from include.ledger.metadata import metadata, one_of
 from include.ledger.types import Id, Key, UtcDateTime
-
-# Check constraints stand beside the columns, never inside one: Alembic does not carry those into a migration.
-NAMING: Final = {
-    "pk": "pk_%(table_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "ix": "ix_%(table_name)s_%(column_0_name)s",
-}
-metadata = MetaData(naming_convention=NAMING)
-
-
-def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
-
 
 ledger = Table(
     "ledger",
@@ -102,8 +85,8 @@ run = Table(
     Column("state", Key(10), nullable=False),
     Column("closed_at", UtcDateTime),
     UniqueConstraint("kind", "profile", "external_id"),
-    _one_of("kind", RunKind),
-    _one_of("state", RunState),
+    one_of("kind", RunKind),
+    one_of("state", RunState),
     comment="Runs of the DAGs (and of the command line).",
 )
 
@@ -143,7 +126,7 @@ batch = Table(
     CheckConstraint("line_count > 0", name="not_empty"),
     UniqueConstraint("remote_folder", "file_name"),
     UniqueConstraint("profile", "business_date", "sequence", name="uq_batch_sequence"),
-    _one_of("state", BatchState),
+    one_of("state", BatchState),
     Index("ix_batch_open", "profile", "state"),
     comment="Batch files, one row each.",
 )
@@ -257,7 +240,7 @@ outcome = Table(
     Column("report_id", BigInteger, ForeignKey("report_file.report_id")),
     Column("report_line_no", Integer),
     Column("proof", Text, comment="What shows it, in words"),
-    _one_of("status", OutcomeStatus),
+    one_of("status", OutcomeStatus),
     CheckConstraint("(witness = 'report') = (report_id IS NOT NULL)", name="report_is_named"),
     Index("ix_outcome_by_word", "invoice_number", sqlite_where=_BY_WORD, postgresql_where=_BY_WORD),
     Index("ix_outcome_unknown", "invoice_number", sqlite_where=_UNKNOWN, postgresql_where=_UNKNOWN),
@@ -280,7 +263,7 @@ next_attempt = Table(
     Column("decided_by", Key(100), comment="A person; null: the rule"),
     Column("run_id", BigInteger, ForeignKey("run.run_id")),
     Column("told_at", UtcDateTime, comment="doku_charge_outcomes says so since"),
-    _one_of("action", NextAction),
+    one_of("action", NextAction),
     CheckConstraint("action <> 'retry' OR planned_on IS NOT NULL", name="retry_has_a_day"),
     Index("ix_next_attempt_planned", "planned_on"),
     Index("ix_next_attempt_untold", "invoice_number", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
@@ -323,7 +306,7 @@ run_charge = Table(
     Column("currency", Key(20)),
     Column("fate", Key(10), nullable=False),
     Column("reason", Key(40), nullable=False),
-    _one_of("fate", Fate),
+    one_of("fate", Fate),
     comment="Listed charges that a run neither sent nor quarantined, and why.",
 )
 
@@ -458,7 +441,7 @@ report_file = Table(
     Column("planned_at", UtcDateTime, comment="What comes next is decided for all that it declined"),
     Column("written_back_at", UtcDateTime),
     UniqueConstraint("profile", "content_digest"),
-    _one_of("state", ReportState),
+    one_of("state", ReportState),
     Index("ix_report_file_state", "profile", "state"),
     comment="DOKU's reports, once by their content.",
 )
@@ -494,7 +477,7 @@ report_line = Table(
     Column("advice_code", Key(10)),
     Column("status", Key(10), nullable=False, comment="paid, declined, unknown or reversed, by the code"),
     Column("line_class", Key(16), nullable=False),
-    _one_of("line_class", LineClass),
+    one_of("line_class", LineClass),
     comment="Each line of each report and the one class it ended in; only appended.",
 )
 
@@ -514,7 +497,7 @@ testimony = Table(
     Column("told_at", UtcDateTime, comment="The merchant was told of what it decided since"),
     CheckConstraint("witness <> 'report'", name="no_report"),
     CheckConstraint("confirmed_by <> said_by", name="another_person"),
-    _one_of("status", OutcomeStatus),
+    one_of("status", OutcomeStatus),
     comment="What witnesses other than reports say of an attempt, kept apart from the reports; only appended.",
 )
 
@@ -535,7 +518,7 @@ proposal = Table(
     Column("answered_at", UtcDateTime),
     CheckConstraint("state <> 'confirmed' OR answered_by <> proposed_by", name="four_eyes"),
     CheckConstraint("(state = 'open') = (answered_by IS NULL)", name="answered_whole"),
-    _one_of("state", ProposalState),
+    one_of("state", ProposalState),
     Index(
         "uq_proposal_open",
         "profile",
@@ -574,8 +557,8 @@ recon_break = Table(
         "booked IS NULL OR (kind IN ('amount_differs', 'partial_approval') AND state = 'resolved')",
         name="booked_difference",
     ),
-    _one_of("kind", BreakKind),
-    _one_of("state", BreakState),
+    one_of("kind", BreakKind),
+    one_of("state", BreakState),
     Index("ix_recon_break_state", "profile", "state"),
     comment="What reconciliation could not tie: open, explained, resolved; by whom and why.",
 )

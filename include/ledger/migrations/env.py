@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from include.ledger.tables import metadata
+from include.ledger import bill_tables, inbox_tables, tables  # noqa: F401 - all tables of the metadata
+from include.ledger.metadata import metadata
 
 VERSION_TABLE = "doku_ledger_version"
 

@@ -2,6 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -12,6 +13,15 @@ from include.ledger import schema, tables
 from include.ledger.store import Ledger, errors_named, ledger_engine
 from tests.flows_harness import MORNING
 from tests.unit.conftest import POSTGRESQL
+
+RUN = {
+    "kind": "submit", "profile": "insurance", "external_id": "one", "business_date": MORNING.date(),
+    "opened_at": MORNING, "dry_run": False, "past": False, "state": "open",
+}  # fmt: skip
+BRAKE = {
+    "run_id": 1, "plaintext_digest": "0" * 64, "kind": "none", "count": 1, "total": 1, "words": "",
+    "pulled_at": MORNING,
+}  # fmt: skip
 
 
 @pytest.fixture(params=["sqlite", POSTGRESQL])
@@ -57,6 +67,27 @@ def test_the_strength_of_an_outcome_is_the_codes_own(engine):
     for status, strength in STRENGTH.items():
         assert str(status) in computed
         assert str(strength) in computed
+
+
+def test_a_ledger_of_the_first_release_is_upgraded_with_all_it_holds(engine):
+    with engine.begin() as connection:
+        config = schema.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(sa.insert(tables.run), RUN)
+        connection.execute(sa.insert(tables.brake), BRAKE)  # refers to the run
+    schema.upgrade(engine, "sandbox", MORNING)
+    with engine.begin() as connection:
+        assert connection.execute(sa.select(tables.brake.c.words)).scalars().all() == [BRAKE["words"]]
+        connection.execute(sa.insert(tables.run), RUN | {"kind": "recurring"})
+        assert connection.execute(sa.select(tables.run.c.kind).order_by("run_id")).scalars().all() == [
+            "submit",
+            "recurring",
+        ]
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.execute(sa.insert(tables.run), RUN | {"kind": "other"})
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.execute(sa.insert(tables.brake), BRAKE | {"run_id": 99})
 
 
 def test_there_is_one_head():

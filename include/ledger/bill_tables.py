@@ -1,0 +1,207 @@
+"""The ledger's tables of Recurring: bills, what is expected of them and what DOKU charged; and customers' tokens.
+
+DOKU makes these charges, so nothing here can refuse one: what must not have happened becomes a break. An expected
+charge is known by (billing_source, billing_number, expected_on), its attempts by DOKU's own reference.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Computed,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from include.domain.states import STRENGTH, BillState, OutcomeStatus, ScheduleKind, TokenState
+from include.ledger.metadata import metadata, one_of
+from include.ledger.types import Id, Key, UtcDateTime
+
+_BILL: Final = ["bill.billing_source", "bill.billing_number"]
+
+bill = Table(
+    "bill",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("billing_number", Key(200), primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("customer_id", Key(200), nullable=False),
+    Column("amount", BigInteger, comment="Smallest units; null: it varies, and DOKU asks for it"),
+    Column("currency", Key(3), nullable=False),
+    Column("schedule", Key(10), nullable=False),
+    Column("schedule_on", Text, nullable=False, comment="day: MON..SUN; date: 1..28; dates: days, by comma"),
+    Column("months", Text, comment="JAN..DEC, by comma; null: every month"),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date, comment="The last day; null: until it is cancelled"),
+    Column("description", Text),
+    Column("terms_digest", Key(64), nullable=False, comment="SHA-256 of what the merchant wants, as last seen"),
+    Column("state", Key(10), nullable=False),
+    Column("asked_by", Key(10), comment="link or bulk"),
+    Column("request_id", Key(128), comment="Of the last call about it; the same for every try of that call"),
+    Column("checkout_url", Text, comment="Where the customer registers the card"),
+    Column("token", Key(500)),
+    Column("token_fingerprint", Key(32)),
+    Column("masked_card", Key(30)),
+    Column("asked_at", UtcDateTime),
+    Column("registered_at", UtcDateTime),
+    Column("over_at", UtcDateTime, comment="When it was refused, cancelled or ended"),
+    Column("told_at", UtcDateTime, comment="The merchant's table says all this since; null: not yet"),
+    CheckConstraint("amount > 0", name="positive"),
+    one_of("schedule", ScheduleKind),
+    one_of("state", BillState),
+    Index("ix_bill_state", "profile", "state"),
+    comment="The register of bills: recurring agreements at DOKU, as they are now.",
+)
+
+bill_event = Table(
+    "bill_event",
+    metadata,
+    Column("bill_event_id", Id, primary_key=True),
+    Column("billing_source", Key(40), nullable=False),
+    Column("billing_number", Key(200), nullable=False),
+    Column("kind", Key(30), nullable=False, comment="wanted, asked, registered, refused, card_updated, ..."),
+    Column("at", UtcDateTime, nullable=False),
+    Column("said_by", Key(100), nullable=False, comment="DOKU, a person, the merchant's view, or the flow"),
+    Column("notification_id", BigInteger, ForeignKey("notification.notification_id")),
+    Column("matter", Key(64), nullable=False, comment="SHA-256 of what it says: the same thing twice is one event"),
+    Column("details", Text, nullable=False, comment="JSON; never a token"),
+    UniqueConstraint("billing_source", "billing_number", "kind", "matter", name="uq_bill_event_matter"),
+    ForeignKeyConstraint(["billing_source", "billing_number"], _BILL, name="fk_bill_event_bill"),
+    comment="What happened to bills, in order; only appended.",
+)
+
+bill_charge = Table(
+    "bill_charge",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("billing_number", Key(200), primary_key=True),
+    Column("expected_on", Date, primary_key=True, comment="The local day; with the billing number it is the charge id"),
+    Column("profile", Key(40), nullable=False),
+    Column("charge_id", Key(220), nullable=False),
+    Column("customer_id", Key(200), nullable=False),
+    Column("amount", BigInteger, comment="What should be charged; null: it varies and nobody has said it yet"),
+    Column("currency", Key(3), nullable=False),
+    Column("set_at", UtcDateTime, nullable=False),
+    UniqueConstraint("billing_source", "charge_id", name="uq_bill_charge_charge"),
+    ForeignKeyConstraint(["billing_source", "billing_number"], _BILL, name="fk_bill_charge_bill"),
+    Index("ix_bill_charge_day", "profile", "expected_on"),
+    comment="Charges that DOKU should make of bills, each on its day.",
+)
+
+bill_attempt = Table(
+    "bill_attempt",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("reference", Key(64), primary_key=True, comment="DOKU's reference of the transaction"),
+    Column("profile", Key(40), nullable=False),
+    Column("billing_number", Key(200), nullable=False, comment="As DOKU says it"),
+    Column("expected_on", Date, comment="The expected charge that it belongs to; null: to none"),
+    Column("attempt_no", Integer, comment="1, 2, ... of the expected charge, as they came"),
+    Column("customer_id", Key(200)),
+    Column("amount", BigInteger, comment="What DOKU charged or tried to; null: it did not say"),
+    Column("currency", Key(3), nullable=False),
+    Column("charged_on", Date, nullable=False, comment="The local day, as DOKU says it"),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    UniqueConstraint("billing_source", "billing_number", "expected_on", "attempt_no", name="uq_bill_attempt_no"),
+    ForeignKeyConstraint(
+        ["billing_source", "billing_number", "expected_on"],
+        ["bill_charge.billing_source", "bill_charge.billing_number", "bill_charge.expected_on"],
+        name="fk_bill_attempt_charge",
+    ),
+    CheckConstraint("(expected_on IS NULL) = (attempt_no IS NULL)", name="counted_where_expected"),
+    comment="DOKU's transactions for bills, once by their reference.",
+)
+
+_STRENGTH_OF: Final = " ".join(f"WHEN '{status}' THEN {strength}" for status, strength in STRENGTH.items())
+_UNTOLD: Final = text("told_at IS NULL")
+
+bill_outcome = Table(
+    "bill_outcome",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("reference", Key(64), primary_key=True),
+    Column("status", Key(10), primary_key=True),
+    Column("strength", Integer, Computed(f"CASE status {_STRENGTH_OF} END", persisted=True), comment="states.STRENGTH"),
+    Column("response_code", Key(10)),
+    Column("response_message", Text),
+    Column("approval_code", Key(40)),
+    Column("masked_card", Key(30)),
+    Column("bank", String(60)),
+    Column("amount", BigInteger, comment="As the witness says it"),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("witness", Key(20), nullable=False, comment="notification, status, person"),
+    Column("notification_id", BigInteger, ForeignKey("notification.notification_id")),
+    Column("proof", Text, comment="What shows it, in words"),
+    Column("told_at", UtcDateTime, comment="doku_charge_outcomes says so since"),
+    one_of("status", OutcomeStatus),
+    ForeignKeyConstraint(
+        ["billing_source", "reference"],
+        ["bill_attempt.billing_source", "bill_attempt.reference"],
+        name="fk_bill_outcome_attempt",
+    ),
+    CheckConstraint("(witness = 'notification') = (notification_id IS NOT NULL)", name="notification_is_named"),
+    Index("ix_bill_outcome_untold", "billing_source", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+    comment="Witnessed outcomes of DOKU's transactions; only appended. The strongest is the one it has.",
+)
+
+amount_question = Table(
+    "amount_question",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("billing_number", Key(200), primary_key=True),
+    Column("expected_on", Date, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("amount", BigInteger, comment="The first answer, repeated ever after; null: none is known yet"),
+    Column("currency", Key(3), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    Column("times", Integer, nullable=False, comment="How often DOKU asked"),
+    Column("last_at", UtcDateTime, nullable=False),
+    CheckConstraint("(amount IS NULL) = (answered_at IS NULL)", name="answered_whole"),
+    CheckConstraint("amount > 0", name="positive"),
+    comment="DOKU's questions for the amount of a varying bill, and the one answer to each.",
+)
+
+customer_token = Table(
+    "customer_token",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("customer_id", Key(200), primary_key=True),
+    Column("token_fingerprint", Key(32), primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("token", Key(500), comment="Null once it is lost and housekeeping has removed it"),
+    Column("channel", String(200)),
+    Column("masked_card", Key(30)),
+    Column("network", String(50)),
+    Column("state", Key(10), nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("lost_at", UtcDateTime),
+    Column("told_at", UtcDateTime, comment="The merchant's table says so since"),
+    one_of("state", TokenState),
+    CheckConstraint("(state = 'lost') = (lost_at IS NOT NULL)", name="lost_whole"),
+    comment="Customers' tokens as DOKU gives them.",
+)
+
+token_question = Table(
+    "token_question",
+    metadata,
+    Column("billing_source", Key(40), primary_key=True),
+    Column("customer_id", Key(200), primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime, comment="The last good answer"),
+    Column("tokens", Integer, comment="How many it held"),
+    Column("words", Text, comment="Why the last question has no answer"),
+    comment="When DOKU was last asked for a customer's tokens.",
+)

@@ -1,0 +1,22 @@
+"""What the tables of the ledger share: how constraints are named, and columns with a closed vocabulary."""
+
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import CheckConstraint, MetaData
+
+# Check constraints stand beside the columns, never inside one: Alembic does not carry those into a migration.
+NAMING: Final = {
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+
+def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """Only these values."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")

@@ -1,0 +1,382 @@
+"""Bills notifications and tokens"""
+
+import re
+
+import sqlalchemy as sa
+from alembic import op
+
+from include.ledger.types import Id, Key, UtcDateTime
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+# What a run may be and what a break may be about, with the new words.
+_WORDS = {
+    ("run", "kind"): ("submit", "reconcile", "recurring", "tokens"),
+    ("recon_break", "kind"): (
+        *("amount_differs", "conflict", "unexpected", "other_profile", "missing_line", "partial_approval"),
+        *("partial_refund", "unlisted_code", "witnesses_disagree", "paid_while_in_flight", "collected_twice"),
+        *("unexpected_charge", "missing_charge", "amount_changed"),
+    ),
+}
+
+
+def _allow_new_words() -> None:
+    connection = op.get_bind()
+    for (table, column), words in _WORDS.items():
+        name, listed = f"ck_{table}_{column}_known", ", ".join(f"'{word}'" for word in words)
+        if connection.dialect.name == "sqlite":
+            _rewrite_check(connection, table, name, f"{column} IN ({listed})")
+        else:
+            op.drop_constraint(op.f(name), table, type_="check")
+            op.create_check_constraint(op.f(name), table, f"{column} IN ({listed})")
+
+
+def _rewrite_check(connection: sa.Connection, table: str, name: str, check: str) -> None:
+    """SQLite cannot alter a check constraint; its manual gives this way, which copies no row and touches no reference."""
+    text = connection.execute(
+        sa.text("SELECT sql FROM sqlite_schema WHERE name = :table"), {"table": table}
+    ).scalar_one()
+    rewritten, found = re.subn(
+        rf"CONSTRAINT {name} CHECK \(\w+ IN \([^)]*\)\)", f"CONSTRAINT {name} CHECK ({check})", text
+    )
+    if found != 1:
+        raise RuntimeError(f"table {table} has no constraint {name}")
+    version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
+    connection.exec_driver_sql("PRAGMA writable_schema = ON")
+    connection.execute(
+        sa.text("UPDATE sqlite_schema SET sql = :sql WHERE name = :table"), {"sql": rewritten, "table": table}
+    )
+    connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
+    connection.exec_driver_sql("PRAGMA writable_schema = OFF")
+
+
+def upgrade() -> None:
+    _allow_new_words()
+    op.create_table(
+        "amount_question",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=False),
+        sa.Column("expected_on", sa.Date(), nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column(
+            "amount",
+            sa.BigInteger(),
+            nullable=True,
+            comment="The first answer, repeated ever after; null: none is known yet",
+        ),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("answered_at", UtcDateTime(), nullable=True),
+        sa.Column("times", sa.Integer(), nullable=False, comment="How often DOKU asked"),
+        sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("(amount IS NULL) = (answered_at IS NULL)", name=op.f("ck_amount_question_answered_whole")),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_amount_question_positive")),
+        sa.PrimaryKeyConstraint("billing_source", "billing_number", "expected_on", name=op.f("pk_amount_question")),
+        comment="DOKU's questions for the amount of a varying bill, and the one answer to each.",
+    )
+    op.create_table(
+        "bill",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=False),
+        sa.Column(
+            "amount", sa.BigInteger(), nullable=True, comment="Smallest units; null: it varies, and DOKU asks for it"
+        ),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("schedule", Key(10), nullable=False),
+        sa.Column(
+            "schedule_on", sa.Text(), nullable=False, comment="day: MON..SUN; date: 1..28; dates: days, by comma"
+        ),
+        sa.Column("months", sa.Text(), nullable=True, comment="JAN..DEC, by comma; null: every month"),
+        sa.Column("starts_on", sa.Date(), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=True, comment="The last day; null: until it is cancelled"),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("terms_digest", Key(64), nullable=False, comment="SHA-256 of what the merchant wants, as last seen"),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("asked_by", Key(10), nullable=True, comment="link or bulk"),
+        sa.Column(
+            "request_id",
+            Key(128),
+            nullable=True,
+            comment="Of the last call about it; the same for every try of that call",
+        ),
+        sa.Column("checkout_url", sa.Text(), nullable=True, comment="Where the customer registers the card"),
+        sa.Column("token", Key(500), nullable=True),
+        sa.Column("token_fingerprint", Key(32), nullable=True),
+        sa.Column("masked_card", Key(30), nullable=True),
+        sa.Column("asked_at", UtcDateTime(), nullable=True),
+        sa.Column("registered_at", UtcDateTime(), nullable=True),
+        sa.Column("over_at", UtcDateTime(), nullable=True, comment="When it was refused, cancelled or ended"),
+        sa.Column(
+            "told_at", UtcDateTime(), nullable=True, comment="The merchant's table says all this since; null: not yet"
+        ),
+        sa.CheckConstraint("schedule IN ('day', 'date', 'dates')", name=op.f("ck_bill_schedule_known")),
+        sa.CheckConstraint(
+            "state IN ('wanted', 'asked', 'active', 'refused', 'cancelling', 'cancelled', 'ended')",
+            name=op.f("ck_bill_state_known"),
+        ),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_bill_positive")),
+        sa.PrimaryKeyConstraint("billing_source", "billing_number", name=op.f("pk_bill")),
+        comment="The register of bills: recurring agreements at DOKU, as they are now.",
+    )
+    op.create_index("ix_bill_state", "bill", ["profile", "state"], unique=False)
+    op.create_table(
+        "customer_token",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=False),
+        sa.Column("token_fingerprint", Key(32), nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("token", Key(500), nullable=True, comment="Null once it is lost and housekeeping has removed it"),
+        sa.Column("channel", sa.String(length=200), nullable=True),
+        sa.Column("masked_card", Key(30), nullable=True),
+        sa.Column("network", sa.String(length=50), nullable=True),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("first_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("last_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("lost_at", UtcDateTime(), nullable=True),
+        sa.Column("told_at", UtcDateTime(), nullable=True, comment="The merchant's table says so since"),
+        sa.CheckConstraint("(state = 'lost') = (lost_at IS NOT NULL)", name=op.f("ck_customer_token_lost_whole")),
+        sa.CheckConstraint("state IN ('active', 'lost')", name=op.f("ck_customer_token_state_known")),
+        sa.PrimaryKeyConstraint("billing_source", "customer_id", "token_fingerprint", name=op.f("pk_customer_token")),
+        comment="Customers' tokens as DOKU gives them.",
+    )
+    op.create_table(
+        "refused_notification",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("kind", Key(20), nullable=False),
+        sa.Column("reason", Key(30), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False, comment="UTC"),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("profile", "kind", "reason", "day", name=op.f("pk_refused_notification")),
+        comment="Requests to the notification paths that were refused, counted; nothing of them is kept.",
+    )
+    op.create_table(
+        "status_question",
+        sa.Column("question_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("subject", Key(250), nullable=False, comment="An invoice number, or the charge id of a bill"),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("http_status", sa.Integer(), nullable=True),
+        sa.Column("answer", Key(20), nullable=True, comment="DOKU's word: SUCCESS, FAILED, PENDING, ...; null: none"),
+        sa.Column("words", sa.Text(), nullable=False, comment="What it means for us, or why there is no answer"),
+        sa.PrimaryKeyConstraint("question_id", name=op.f("pk_status_question")),
+        comment="What DOKU was asked about attempts, and its answers; only appended.",
+    )
+    op.create_index("ix_status_question_asked", "status_question", ["profile", "asked_at"], unique=False)
+    op.create_index("ix_status_question_subject", "status_question", ["subject", "asked_at"], unique=False)
+    op.create_table(
+        "token_question",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("answered_at", UtcDateTime(), nullable=True, comment="The last good answer"),
+        sa.Column("tokens", sa.Integer(), nullable=True, comment="How many it held"),
+        sa.Column("words", sa.Text(), nullable=True, comment="Why the last question has no answer"),
+        sa.PrimaryKeyConstraint("billing_source", "customer_id", name=op.f("pk_token_question")),
+        comment="When DOKU was last asked for a customer's tokens.",
+    )
+    op.create_table(
+        "bill_charge",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=False),
+        sa.Column(
+            "expected_on",
+            sa.Date(),
+            nullable=False,
+            comment="The local day; with the billing number it is the charge id",
+        ),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("charge_id", Key(220), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=False),
+        sa.Column(
+            "amount",
+            sa.BigInteger(),
+            nullable=True,
+            comment="What should be charged; null: it varies and nobody has said it yet",
+        ),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("set_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["billing_source", "billing_number"],
+            ["bill.billing_source", "bill.billing_number"],
+            name="fk_bill_charge_bill",
+        ),
+        sa.PrimaryKeyConstraint("billing_source", "billing_number", "expected_on", name=op.f("pk_bill_charge")),
+        sa.UniqueConstraint("billing_source", "charge_id", name="uq_bill_charge_charge"),
+        comment="Charges that DOKU should make of bills, each on its day.",
+    )
+    op.create_index("ix_bill_charge_day", "bill_charge", ["profile", "expected_on"], unique=False)
+    op.create_table(
+        "notification",
+        sa.Column("notification_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("kind", Key(20), nullable=False),
+        sa.Column("content_digest", Key(64), nullable=False, comment="SHA-256 of the body as received"),
+        sa.Column(
+            "request_id",
+            Key(128),
+            nullable=True,
+            comment="DOKU's Request-Id of the first time; a retry may carry another",
+        ),
+        sa.Column("content_type", sa.String(length=100), nullable=True),
+        sa.Column(
+            "headers", sa.Text(), nullable=False, comment="JSON: the headers that were signed, and the signature"
+        ),
+        sa.Column(
+            "body", sa.LargeBinary(), nullable=True, comment="As received; null once housekeeping has removed it"
+        ),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True, comment="Request-Timestamp, where there is one"),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False, comment="How often the same content came"),
+        sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True, comment="What became of it, in words"),
+        sa.Column("processed_at", UtcDateTime(), nullable=True),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('payment', 'registration', 'card_update', 'report_ready', 'amount')",
+            name=op.f("ck_notification_kind_known"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('received', 'done', 'ignored', 'failed')", name=op.f("ck_notification_state_known")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_notification_run_id")),
+        sa.PrimaryKeyConstraint("notification_id", name=op.f("pk_notification")),
+        sa.UniqueConstraint("profile", "kind", "content_digest", name="uq_notification_content"),
+        comment="The inbox: DOKU's notifications, raw, once by their content; processed later by a run.",
+    )
+    op.create_index(
+        "ix_notification_waiting",
+        "notification",
+        ["profile", "notification_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'received'"),
+        postgresql_where=sa.text("state = 'received'"),
+    )
+    op.create_table(
+        "batch_notice",
+        sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("request_id", Key(128), nullable=False, comment="The same for every try: DOKU takes it once"),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("tried_at", UtcDateTime(), nullable=False),
+        sa.Column("answered_at", UtcDateTime(), nullable=True, comment="DOKU took it"),
+        sa.Column("http_status", sa.Integer(), nullable=True),
+        sa.Column("words", sa.Text(), nullable=True, comment="What DOKU answered, or why it could not be told"),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.batch_id"], name=op.f("fk_batch_notice_batch_id")),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batch_notice")),
+        comment="Telling DOKU that a batch file is there; it never decides anything about the batch.",
+    )
+    op.create_table(
+        "bill_attempt",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("reference", Key(64), nullable=False, comment="DOKU's reference of the transaction"),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=False, comment="As DOKU says it"),
+        sa.Column(
+            "expected_on", sa.Date(), nullable=True, comment="The expected charge that it belongs to; null: to none"
+        ),
+        sa.Column("attempt_no", sa.Integer(), nullable=True, comment="1, 2, ... of the expected charge, as they came"),
+        sa.Column("customer_id", Key(200), nullable=True),
+        sa.Column(
+            "amount", sa.BigInteger(), nullable=True, comment="What DOKU charged or tried to; null: it did not say"
+        ),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("charged_on", sa.Date(), nullable=False, comment="The local day, as DOKU says it"),
+        sa.Column("first_seen_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "(expected_on IS NULL) = (attempt_no IS NULL)", name=op.f("ck_bill_attempt_counted_where_expected")
+        ),
+        sa.ForeignKeyConstraint(
+            ["billing_source", "billing_number", "expected_on"],
+            ["bill_charge.billing_source", "bill_charge.billing_number", "bill_charge.expected_on"],
+            name="fk_bill_attempt_charge",
+        ),
+        sa.PrimaryKeyConstraint("billing_source", "reference", name=op.f("pk_bill_attempt")),
+        sa.UniqueConstraint("billing_source", "billing_number", "expected_on", "attempt_no", name="uq_bill_attempt_no"),
+        comment="DOKU's transactions for bills, once by their reference.",
+    )
+    op.create_table(
+        "bill_event",
+        sa.Column("bill_event_id", Id, nullable=False),
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=False),
+        sa.Column("kind", Key(30), nullable=False, comment="wanted, asked, registered, refused, card_updated, ..."),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("said_by", Key(100), nullable=False, comment="DOKU, a person, the merchant's view, or the flow"),
+        sa.Column("notification_id", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "matter", Key(64), nullable=False, comment="SHA-256 of what it says: the same thing twice is one event"
+        ),
+        sa.Column("details", sa.Text(), nullable=False, comment="JSON; never a token"),
+        sa.ForeignKeyConstraint(
+            ["billing_source", "billing_number"],
+            ["bill.billing_source", "bill.billing_number"],
+            name="fk_bill_event_bill",
+        ),
+        sa.ForeignKeyConstraint(
+            ["notification_id"], ["notification.notification_id"], name=op.f("fk_bill_event_notification_id")
+        ),
+        sa.PrimaryKeyConstraint("bill_event_id", name=op.f("pk_bill_event")),
+        sa.UniqueConstraint("billing_source", "billing_number", "kind", "matter", name="uq_bill_event_matter"),
+        comment="What happened to bills, in order; only appended.",
+    )
+    op.create_table(
+        "bill_outcome",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("reference", Key(64), nullable=False),
+        sa.Column("status", Key(10), nullable=False),
+        sa.Column(
+            "strength",
+            sa.Integer(),
+            sa.Computed(
+                "CASE status WHEN 'unknown' THEN 1 WHEN 'withdrawn' THEN 2 WHEN 'declined' THEN 3 WHEN 'paid' THEN 4 WHEN 'reversed' THEN 5 END",
+                persisted=True,
+            ),
+            nullable=True,
+            comment="states.STRENGTH",
+        ),
+        sa.Column("response_code", Key(10), nullable=True),
+        sa.Column("response_message", sa.Text(), nullable=True),
+        sa.Column("approval_code", Key(40), nullable=True),
+        sa.Column("masked_card", Key(30), nullable=True),
+        sa.Column("bank", sa.String(length=60), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=True, comment="As the witness says it"),
+        sa.Column("decided_at", UtcDateTime(), nullable=False),
+        sa.Column("witness", Key(20), nullable=False, comment="notification, status, person"),
+        sa.Column("notification_id", sa.BigInteger(), nullable=True),
+        sa.Column("proof", sa.Text(), nullable=True, comment="What shows it, in words"),
+        sa.Column("told_at", UtcDateTime(), nullable=True, comment="doku_charge_outcomes says so since"),
+        sa.CheckConstraint(
+            "(witness = 'notification') = (notification_id IS NOT NULL)",
+            name=op.f("ck_bill_outcome_notification_is_named"),
+        ),
+        sa.CheckConstraint(
+            "status IN ('unknown', 'withdrawn', 'declined', 'paid', 'reversed')",
+            name=op.f("ck_bill_outcome_status_known"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["billing_source", "reference"],
+            ["bill_attempt.billing_source", "bill_attempt.reference"],
+            name="fk_bill_outcome_attempt",
+        ),
+        sa.ForeignKeyConstraint(
+            ["notification_id"], ["notification.notification_id"], name=op.f("fk_bill_outcome_notification_id")
+        ),
+        sa.PrimaryKeyConstraint("billing_source", "reference", "status", name=op.f("pk_bill_outcome")),
+        comment="Witnessed outcomes of DOKU's transactions; only appended. The strongest is the one it has.",
+    )
+    op.create_index(
+        "ix_bill_outcome_untold",
+        "bill_outcome",
+        ["billing_source"],
+        unique=False,
+        sqlite_where=sa.text("told_at IS NULL"),
+        postgresql_where=sa.text("told_at IS NULL"),
+    )
