@@ -65,4 +65,5 @@ def operate_dag(profile: Profile) -> DAG:
 
 
 for _profile in profiles():
-    operate_dag(_profile)
+    if _profile.sends_batches:
+        operate_dag(_profile)

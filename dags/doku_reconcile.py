@@ -68,4 +68,5 @@ def reconcile_dag(profile: Profile) -> DAG:
 
 
 for _profile in profiles():
-    reconcile_dag(_profile)
+    if _profile.sends_batches:
+        reconcile_dag(_profile)

@@ -88,4 +88,5 @@ def submit_dag(profile: Profile) -> DAG:
 
 
 for _profile in profiles():
-    submit_dag(_profile)
+    if _profile.sends_batches:
+        submit_dag(_profile)

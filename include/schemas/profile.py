@@ -8,7 +8,7 @@ import os
 import re
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -19,8 +19,12 @@ from include.domain.file_names import FileNameTemplate
 from include.domain.money import CURRENCY_EXPONENT, MAX_AMOUNT
 from include.schemas.codes import CodeEntry
 from include.schemas.envelope import EnvelopeSpec
+from include.schemas.http_settings import HttpSettings
+from include.schemas.notification_settings import NotificationSettings
+from include.schemas.recurring_settings import RecurringSettings
 from include.schemas.retry_settings import CalendarSettings, Retry
 from include.schemas.strict import StrictModel
+from include.schemas.token_settings import TokenSettings
 
 SHIPPED_CONFIG: Final = Path(__file__).resolve().parent.parent / "config"
 """The configuration that comes with the package: example profiles, layouts, response codes."""
@@ -38,15 +42,41 @@ Days = Annotated[float, Field(gt=0, le=366)]
 Off = Literal[False]
 
 
+_Part = TypeVar("_Part")
+
+
+def _given(value: _Part | None, key: str, what: str) -> _Part:
+    if value is None:
+        raise ConfigError("the profile", key, f"missing, and this needs {what}; add it to the profile")
+    return value
+
+
 class Connections(StrictModel):
     """Ids of the Airflow connections that the profile uses; no secret is ever in a profile."""
 
     billing: ConnectionId = Field(description="The merchant's billing database")
     ledger: ConnectionId = Field(default="doku_ledger", description="Our own database")
-    sftp: ConnectionId = Field(description="DOKU's SFTP server; extra.host_key pins its key (two pins: a list)")
+    sftp_or_none: ConnectionId | None = Field(
+        default=None, alias="sftp", description="DOKU's SFTP server; extra.host_key pins its key (two pins: a list)"
+    )
+    doku_or_none: ConnectionId | None = Field(
+        default=None,
+        alias="doku",
+        description="DOKU's HTTP API: login is the Client-Id, password the secret key",
+    )
     report_key: ConnectionId | None = Field(
         default=None, description="Connection whose extra.private_key is the merchant's private key for sealed reports"
     )
+
+    @property
+    def sftp(self) -> str:
+        """DOKU's SFTP server. ConfigError: the profile names none."""
+        return _given(self.sftp_or_none, "connections.sftp", "DOKU's SFTP server")
+
+    @property
+    def doku(self) -> str:
+        """DOKU's HTTP API. ConfigError: the profile names none."""
+        return _given(self.doku_or_none, "connections.doku", "DOKU's HTTP API")
 
 
 class Schedule(StrictModel):
@@ -360,8 +390,18 @@ class Profile(StrictModel):
     retry: Retry = Field(default_factory=Retry)
     calendar: CalendarSettings = Field(default_factory=CalendarSettings)
     watch: Watch = Field(default_factory=Watch)
-    batch: BatchSettings
+    batch_or_none: BatchSettings | None = Field(
+        default=None, alias="batch", description="Batch Upload: the merchant sends batch files"
+    )
     report: ReportSettings = Field(default_factory=ReportSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    notifications: NotificationSettings = Field(default_factory=NotificationSettings)
+    recurring_or_none: RecurringSettings | None = Field(
+        default=None, alias="recurring", description="Recurring: DOKU charges bills on its own schedule"
+    )
+    tokens_or_none: TokenSettings | None = Field(
+        default=None, alias="tokens", description="DOKU is asked for customers' tokens"
+    )
     codes: tuple[CodeEntry, ...] = ()
 
     _directory: Path = PrivateAttr(default=SHIPPED_CONFIG / "profiles")
@@ -374,6 +414,39 @@ class Profile(StrictModel):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"no such timezone: {zone!r}") from None
         return zone
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not self.sends_batches and not self.has_recurring:
+            raise ValueError("there is neither [batch] nor [recurring]: such a profile does nothing")
+        if self.sends_batches and self.connections.sftp_or_none is None:
+            raise ValueError("[batch] needs connections.sftp")
+        return self
+
+    @property
+    def sends_batches(self) -> bool:
+        """Whether the merchant sends batch files (Batch Upload)."""
+        return self.batch_or_none is not None
+
+    @property
+    def has_recurring(self) -> bool:
+        """Whether DOKU charges bills on its own schedule (Recurring)."""
+        return self.recurring_or_none is not None
+
+    @property
+    def batch(self) -> BatchSettings:
+        """Settings of Batch Upload. ConfigError: the profile has none."""
+        return _given(self.batch_or_none, "batch", "Batch Upload")
+
+    @property
+    def recurring(self) -> RecurringSettings:
+        """Settings of Recurring. ConfigError: the profile has none."""
+        return _given(self.recurring_or_none, "recurring", "Recurring")
+
+    @property
+    def tokens(self) -> TokenSettings:
+        """How DOKU is asked for tokens. ConfigError: the profile does not say."""
+        return _given(self.tokens_or_none, "tokens", "the settings of tokens")
 
     def beside(self, path: Path) -> Self:
         """The same profile, with its files (keys, layouts) looked for beside that file."""

@@ -18,7 +18,7 @@ class Setting:
     Attributes:
         key: Dotted path in the profile's file; `[]` after a table that may stand several times.
         default: As it would stand in TOML; "" where there is none to state.
-        required: Whether the profile must hold it.
+        required: Whether the profile must hold it, or its table where that may be left out.
         description: The model's own words.
     """
 
@@ -37,7 +37,9 @@ def settings(model: type[StrictModel] = Profile, prefix: str = "", required: boo
             yield Setting(key, _default(field), required and field.is_required(), field.description or "")
             continue
         many = "[]" if inner is not field.annotation and "tuple" in str(field.annotation) else ""
-        yield from settings(inner, f"{key}{many}.", required and field.is_required())
+        # What stands in a table that may be left out is required where the table is there.
+        optional = field.default is None
+        yield from settings(inner, f"{key}{many}.", optional or (required and field.is_required()))
 
 
 def _inner_model(annotation: Any) -> type[StrictModel] | None:
