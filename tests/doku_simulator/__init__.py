@@ -1,4 +1,4 @@
-"""DOKU's end of Account Billing, for tests and demonstrations: SFTP folders, envelopes, charges, reports, and faults.
+"""DOKU's end of Account Billing, for tests and demonstrations: SFTP, reports, the API, and faults.
 
 Imports nothing of the merchant's package: a second reading of DOKU's formats. `python -m tests.doku_simulator --help`.
 """
@@ -9,6 +9,7 @@ from tests.doku_simulator.envelope import EnvelopeForm
 from tests.doku_simulator.menu import MENU
 from tests.doku_simulator.processor import FileResult
 from tests.doku_simulator.simulator import AlreadyRunningError, Simulator
+from tests.doku_simulator.web.settings import HttpConfig
 
 __all__ = [
     "MENU",
@@ -18,6 +19,7 @@ __all__ = [
     "EnvelopeForm",
     "Fault",
     "FileResult",
+    "HttpConfig",
     "Simulator",
     "SimulatorConfig",
 ]

@@ -14,6 +14,7 @@ from tests.doku_simulator.config import SimulatorConfig
 from tests.doku_simulator.envelope import EnvelopeForm
 from tests.doku_simulator.layout import BadLayoutError
 from tests.doku_simulator.simulator import AlreadyRunningError, Simulator
+from tests.doku_simulator.web.settings import http_config
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     add("--late", type=float, default=None, help="seconds that reports are late")
     add("--split", type=int, default=None, help="files that a report comes in")
     add("--truncate", type=int, default=None, help="bytes cut off the end of reports")
+    add("--http-port", type=int, help="have the HTTP side; 0 takes a free port")
+    add("--http", type=Path, metavar="FILE", help="TOML file with more settings of the HTTP side (HttpConfig)")
     add("--fault", action="append", default=[], metavar="NAME[:SEED]", help="from the menu; may be repeated")
     add("--fault-menu", action="store_true", help="print the menu and stop")
     return made
@@ -77,6 +80,7 @@ def config_of(options: argparse.Namespace) -> SimulatorConfig:
     return SimulatorConfig(
         root=options.root.resolve(),
         archive=options.archive or None,
+        http=None if options.http_port is None else http_config(options.http, port=options.http_port),
         folders=tuple(options.folder),
         read_only=tuple(options.read_only),
         envelope=_envelope(options.envelope),

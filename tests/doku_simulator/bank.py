@@ -63,6 +63,7 @@ UNKNOWN: Final = frozenset({"0068", "0094", "5523", "5526", "5530", "5536", "557
 DUPLICATE: Final = "5542"
 INVALID_AMOUNT: Final = "0013"
 LINE_REJECTED: Final = "5505"
+TOKEN_DEAD: Final = "5535"
 
 _BANKS: Final = ("014", "008", "009", "002", "022", "013", "011", "016")
 _NETWORKS: Final = (("VISA", "411111"), ("MASTERCARD", "555555"), ("JCB", "356600"))
@@ -118,8 +119,7 @@ class Bank:
     def decide(self, invoice_number: str, token: str, amount: int) -> Decision:
         """Charge one line: the card (bank, network, digits) hangs on the token, the answer on the invoice number."""
         digest = hashlib.sha256(f"{self.seed}|{invoice_number}".encode()).digest()
-        card = hashlib.sha256(f"card|{token}".encode()).digest()
-        network, first_six = _NETWORKS[card[0] % 20 // 9]
+        masked_card, bank, network = card_of(token)
         code = self._code(digest, amount)
         moved = code in APPROVED or (code in UNKNOWN and digest[8] < self.unknown_charged_share * 256)
         part = amount // 2 if code == "0010" else amount
@@ -128,8 +128,8 @@ class Bank:
             charged=part if moved else 0,
             reported=part,
             approval_code=f"{int.from_bytes(digest[9:13], 'big') % 1_000_000:06d}" if code in APPROVED else "",
-            masked_card=f"{first_six}******{int.from_bytes(card[1:5], 'big') % 10_000:04d}",
-            bank=_BANKS[card[5] % len(_BANKS)],
+            masked_card=masked_card,
+            bank=bank,
             network=network,
         )
 
@@ -143,6 +143,13 @@ class Bank:
         bounds = self._bounds  # type: ignore[attr-defined]
         point = int.from_bytes(digest[:8], "big") / 2**64 * bounds[-1]
         return self._codes[min(bisect_right(bounds, point), len(bounds) - 1)]  # type: ignore[attr-defined]
+
+
+def card_of(token: str) -> tuple[str, str, str]:
+    """The card behind a token: its masked number, bank and network."""
+    card = hashlib.sha256(f"card|{token}".encode()).digest()
+    network, first_six = _NETWORKS[card[0] % 20 // 9]
+    return f"{first_six}******{int.from_bytes(card[1:5], 'big') % 10_000:04d}", _BANKS[card[5] % len(_BANKS)], network
 
 
 def message(code: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.doku_simulator.journal import Journal
-from tests.doku_simulator.menu import MENU
+from tests.doku_simulator.menu import ALL
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Fault:
     id: str = ""
 
     def __post_init__(self) -> None:
-        kind = MENU.get(self.name)
+        kind = ALL.get(self.name)
         if kind is None:
             raise ValueError(f"there is no fault {self.name!r} on the menu; see tests/doku_simulator/README.md")
         if unknown := sorted(set(self.params) - set(kind.params)):
             raise ValueError(f"fault {self.name} has no parameter {unknown[0]!r}")
 
     def param(self, name: str) -> Any:
-        return self.params[name] if name in self.params else MENU[self.name].params[name][0]
+        return self.params[name] if name in self.params else ALL[self.name].params[name][0]
 
     def rng(self, subject: str) -> random.Random:
         """Randomness of its own for each subject, so that the order of events does not matter."""
@@ -78,7 +78,7 @@ class Chaos:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if unknown := sorted({*self.names, *self.params} - set(MENU)):
+        if unknown := sorted({*self.names, *self.params} - set(ALL)):
             raise ValueError(f"there is no fault {unknown[0]!r} on the menu")
         for name, params in self.params.items():
             Fault(name, params=params)

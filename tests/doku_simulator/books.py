@@ -75,6 +75,10 @@ class Books:
         """How this very file ended before, if it did."""
         return self._ended.get(submission.key)
 
+    def knows(self, name: str) -> bool:
+        """Whether a file of this name ended before, in whichever way."""
+        return name in self._names
+
     def name_used(self, submission: Submission) -> bool:
         """Whether other bytes came under this name before."""
         return self._names.get(submission.name, submission.digest) != submission.digest

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.doku_simulator.bank import DEFAULT_ENDINGS, DEFAULT_MIX
 from tests.doku_simulator.envelope import EnvelopeForm
+from tests.doku_simulator.web.settings import HttpConfig
 
 PROJECT = Path(__file__).resolve().parents[2]
 LAYOUTS = PROJECT / "include" / "config" / "layouts"
@@ -36,6 +37,7 @@ class SimulatorConfig:
         log: Operation log (JSON lines); None: `root/operations.jsonl`.
         sftp: False: only watch the folders, beside another SFTP server.
         sftp_root: What the SFTP server shows as `/`; None: `root/sftp`.
+        http: The HTTP side; None: there is none.
         sync: Whether the journals wait for the disk; False is quicker, and as safe against a killed process.
         auto: True: a thread looks at the folder; False: only `process_once` does.
         clock: Seconds since the epoch.
@@ -75,6 +77,7 @@ class SimulatorConfig:
     endings: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ENDINGS))
     unknown_charged_share: float = 0.5
     default_currency: str = "IDR"
+    http: HttpConfig | None = None
     sync: bool = True
     auto: bool = True
     clock: Callable[[], float] = time.time

@@ -79,6 +79,10 @@ class Intake:
         """What waits in the spool, in the order of arrival; after a crash also what was being processed."""
         return sorted(path for path in self._spool.iterdir() if not path.name.startswith("."))
 
+    def holds(self, name: str) -> bool:
+        """Whether a file of this name lies in the inbound folder or waits in the spool."""
+        return (self._inbound / name).is_file() or any(self.name_of(path) == name for path in self.spooled())
+
     @staticmethod
     def name_of(spooled: Path) -> str:
         return spooled.name.partition("__")[2]

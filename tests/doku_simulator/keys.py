@@ -37,6 +37,14 @@ class KeyRing:
     def password(self) -> str:
         return self._password.read_text(encoding="ascii").strip()
 
+    def secret(self, name: str) -> str:
+        """A random secret of that name, made when it is first asked for and kept."""
+        path = self.folder / name
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(path, secrets.token_urlsafe(32).encode("ascii"))
+        return path.read_text(encoding="ascii").strip()
+
     def private_path(self, name: str) -> Path:
         return self.folder / f"{name}_private.pem"
 

@@ -11,7 +11,9 @@ class FaultKind:
 
     Attributes:
         place: What the fault's `match` is compared with and when it is looked at: connection (the user's name),
-            file (base name of the path of an SFTP operation), batch (name of the batch file).
+            file (base name of the path of an SFTP operation), batch (name of the batch file), path (of a request),
+            transaction (its id in a status question), notification (`kind:subject`, as `payment:BILL1`), bill
+            (billing number), customer (customer id, or billing number of the charge).
         summary: What happens.
         moved: What is true about files and money afterwards, whatever the merchant believes.
         params: Parameter name to default and meaning.
@@ -31,6 +33,7 @@ _REPAIR: Final = (
     "seconds after which the right report comes, under a name of its own (`_R1`); null: never",
 )
 _UNCHANGED: Final = "charges as answered"
+_CARRIED_OUT: Final = (False, "whether what was asked for is done all the same")
 
 
 def _kind(name: str, place: str, summary: str, moved: str, **params: tuple[Any, str]) -> FaultKind:
@@ -227,7 +230,42 @@ _KINDS: Final = (
     _kind("lines_code_unlisted", "batch", "Lines show a response code that nobody listed", _UNCHANGED, count=_COUNT),
 )
 
+_HTTP_KINDS: Final = (
+    # DOKU's API
+    _kind("api_slow", "path", "A request is answered late", "as without", seconds=(1.0, "how late")),
+    _kind("api_error", "path", "A request is answered 500", "by `carried_out`", carried_out=_CARRIED_OUT),
+    _kind(
+        "api_cut", "path", "The connection is cut in place of an answer", "by `carried_out`", carried_out=_CARRIED_OUT
+    ),
+    _kind(
+        "api_refused",
+        "path",
+        "A request is refused",
+        "nothing",
+        status=(412, "of the answer"),
+        shape=("error", "of the body: error, error_messages, message"),
+        code=("PRECONDITION_FAILED", "in the shape `error`"),
+        words=("merchant is not configured", "of the message"),
+    ),
+    _kind("api_wrong_signature", "path", "An answer is signed with another key", "as without"),
+    _kind("api_unsigned", "path", "An answer is not signed", "as without"),
+    _kind(
+        "status_answer",
+        "transaction",
+        "The status question is answered with another status",
+        "as without",
+        status=("PENDING", "PENDING, SUCCESS, FAILED, EXPIRED, REFUNDED, TIMEOUT, REDIRECT, VOIDED"),
+    ),
+    _kind("token_dead", "customer", "A token is dead from now on", "nothing by this token"),
+)
+
 MENU: Final[Mapping[str, FaultKind]] = {kind.name: kind for kind in _KINDS}
+"""Faults of the line, of files and of reports."""
+
+HTTP_MENU: Final[Mapping[str, FaultKind]] = {kind.name: kind for kind in _HTTP_KINDS}
+"""Faults of the HTTP side: the API, notifications, bills."""
+
+ALL: Final[Mapping[str, FaultKind]] = {**MENU, **HTTP_MENU}
 
 
 def table() -> str:
@@ -236,7 +274,7 @@ def table() -> str:
         "| name | match | what happens | parameters (default) | files and money in truth |",
         "|---|---|---|---|---|",
     ]
-    for kind in MENU.values():
+    for kind in ALL.values():
         params = "; ".join(f"`{name}` ({default}): {meaning}" for name, (default, meaning) in kind.params.items())
         lines.append(f"| `{kind.name}` | {kind.place} | {kind.summary} | {params} | {kind.moved} |")
     return "\n".join(lines) + "\n"

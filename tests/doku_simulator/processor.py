@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -48,11 +49,25 @@ class FileResult:
 
 
 class Processor:
-    """Everything behind the folders; one per state folder."""
+    """Everything behind the folders; one per state folder.
+
+    Args:
+        is_dead: Whether a token can no longer be charged.
+        on_published: Called with the name of a report once it lies in the outbound folder.
+    """
 
     def __init__(
-        self, config: SimulatorConfig, keys: KeyRing, books: Books, director: Director, intake: Intake
+        self,
+        config: SimulatorConfig,
+        keys: KeyRing,
+        books: Books,
+        director: Director,
+        intake: Intake,
+        *,
+        is_dead: Callable[[str], bool] = lambda token: False,
+        on_published: Callable[[str], None] = lambda name: None,
     ) -> None:
+        self._is_dead, self._on_published = is_dead, on_published
         self._config, self._books = config, books
         self._director, self._intake = director, intake
         self._lock = threading.RLock()
@@ -93,6 +108,7 @@ class Processor:
                 if item.publish_at <= until:
                     self._outbox.publish(item, shift)
                     self._step("published")
+                    self._on_published(item.name)
                     names.append(item.name)
             return names
 
@@ -198,7 +214,7 @@ class Processor:
         position = (submission.key, line_no)
         decision = issuer.decide(invoice, token, amount)
         duplicate = self._books.owner.setdefault(invoice, position) != position
-        code = bank.DUPLICATE if duplicate else forced or decision.code
+        code = bank.DUPLICATE if duplicate else forced or self._code(token, decision)
         if code != decision.code:
             charged = amount if code in bank.UNKNOWN and decision.charged else 0
             decision = Decision(code, charged, amount, "", decision.masked_card, decision.bank, decision.network)
@@ -221,6 +237,9 @@ class Processor:
             "duplicate": duplicate,
             "charged_at": moment,
         }
+
+    def _code(self, token: str, decision: Decision) -> str:
+        return bank.TOKEN_DEAD if self._is_dead(token) else decision.code
 
     def _finish(
         self,

@@ -14,6 +14,7 @@ from tests.doku_simulator.journal import Journal
 from tests.doku_simulator.keys import KeyRing
 from tests.doku_simulator.processor import FileResult, Processor
 from tests.doku_simulator.sftp import OperationLog, SftpService
+from tests.doku_simulator.web.web import Web
 
 
 class AlreadyRunningError(RuntimeError):
@@ -21,9 +22,10 @@ class AlreadyRunningError(RuntimeError):
 
 
 class Simulator:
-    """DOKU's end of Account Billing over SFTP.
+    """DOKU's end of Account Billing over SFTP, and over HTTP where its settings are given.
 
-    Use as a context manager. With `auto=False` nothing happens to files until `process_once` is called.
+    Use as a context manager. With `auto=False` nothing happens to files until `process_once` is called, and nothing to
+    bills and notifications until `web.advance_to` or `web.tick` is.
     """
 
     def __init__(self, config: SimulatorConfig) -> None:
@@ -31,6 +33,7 @@ class Simulator:
         self.keys = KeyRing(config.root / "keys", config.key_bits)
         self.error: BaseException | None = None
         self._sftp: SftpService | None = None
+        self._web: Web | None = None
         self._worker: threading.Thread | None = None
         self._ending = threading.Event()
         self._started = False
@@ -60,7 +63,27 @@ class Simulator:
         self.director = Director(config.root / "control.json", self._fired)
         self._log = OperationLog(config.log or config.root / "operations.jsonl", config.clock)
         intake = Intake(config.local(config.inbound), config.root / "state" / "spool", config.pattern, self._is_open)
-        self._processor = Processor(config, self.keys, self._books, self.director, intake)
+        if config.http:
+            self._web = Web(
+                config.http,
+                config.root,
+                self.keys,
+                self.director,
+                seed=config.seed,
+                sync=config.sync,
+                clock=config.clock,
+                knows_file=lambda name: self._books.knows(name) or intake.holds(name),
+            )
+        self._processor = Processor(
+            config,
+            self.keys,
+            self._books,
+            self.director,
+            intake,
+            is_dead=self._web.vault.is_dead if self._web else lambda token: False,
+        )
+        if self._web:
+            self._web.start(config.host)
         if config.sftp:
             self._sftp = SftpService(config, self.keys, self.director, self._log, intake.take)
             self._sftp.start()
@@ -78,6 +101,8 @@ class Simulator:
             self._sftp.stop()
         if self._started:
             self._started = False
+            if self._web:
+                self._web.stop()
             self._books.close()
             self._fired.close()
             self._log.close()
@@ -125,6 +150,13 @@ class Simulator:
         self.director.set(behaviour)
         if self._sftp:
             self._sftp.tick()
+
+    @property
+    def web(self) -> Web:
+        """The HTTP side. Only where `config.http` is given."""
+        if self._web is None:
+            raise RuntimeError("this simulator has no HTTP side: SimulatorConfig(http=HttpConfig())")
+        return self._web
 
     @property
     def port(self) -> int:
@@ -213,4 +245,5 @@ class Simulator:
             "processed": str(config.root / "processed.jsonl"),
             "files": str(config.root / "files.jsonl"),
             "operations": str(config.log or config.root / "operations.jsonl"),
+            **({"http": self.web.describe(config.host)} if self._web else {}),
         }

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.doku_simulator.menu import MENU, table
+from tests.doku_simulator.menu import ALL, table
 
 README = Path(__file__).resolve().parents[2] / "doku_simulator" / "README.md"
 
@@ -15,10 +15,10 @@ def test_the_readme_lists_the_menu() -> None:
 
 def test_each_fault_is_used_by_the_code() -> None:
     """A name on the menu that no code looks up would be a fault that never happens."""
-    code = "".join(path.read_text(encoding="utf-8") for path in README.parent.glob("*.py") if path.name != "menu.py")
-    assert [name for name in MENU if f'"{name}"' not in code] == []
+    code = "".join(path.read_text(encoding="utf-8") for path in README.parent.rglob("*.py") if path.name != "menu.py")
+    assert [name for name in ALL if f'"{name}"' not in code] == []
 
 
 def test_each_fault_has_a_test() -> None:
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_faults_*.py"))
-    assert [name for name in MENU if f'"{name}"' not in tests] == []
+    assert [name for name in ALL if f'"{name}"' not in tests] == []

@@ -1,0 +1,165 @@
+"""DOKU's HTTP side as one object."""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.doku_simulator.behaviour import Director
+from tests.doku_simulator.journal import Journal
+from tests.doku_simulator.keys import KeyRing
+from tests.doku_simulator.web.answers import Answer, Question, Refused, invalid
+from tests.doku_simulator.web.api import Api
+from tests.doku_simulator.web.clock import Clock, seconds_of
+from tests.doku_simulator.web.control import Control
+from tests.doku_simulator.web.server import Listener
+from tests.doku_simulator.web.settings import KINDS, Fields, HttpConfig
+from tests.doku_simulator.web.statuses import BatchLines, Statuses
+from tests.doku_simulator.web.store import Store
+from tests.doku_simulator.web.tokens import Vault
+
+
+class Web:
+    """The API, the notifications and the bills of one merchant account.
+
+    Args:
+        root: The simulator's folder.
+        knows_file: Whether a batch file of that name was ever delivered.
+    """
+
+    def __init__(
+        self,
+        config: HttpConfig,
+        root: Path,
+        keys: KeyRing,
+        director: Director,
+        *,
+        seed: int,
+        sync: bool,
+        clock: Callable[[], float],
+        knows_file: Callable[[str], bool],
+    ) -> None:
+        self.config, self._director, self._knows_file = config, director, knows_file
+        self.secret = config.secret or keys.secret("http_secret")
+        self.shared_key = config.shared_key or keys.secret("http_shared_key")
+        self.other_secret = keys.secret("other_http_secret")
+        self._fields = Fields(config.fields)
+        self._store = Store(root / "state" / "http.sqlite", sync=sync)
+        self.clock = Clock(self._store, clock, config.start_at)
+        self._requests = Journal(root / "requests.jsonl", sync=sync)
+        self.vault = Vault(self._store, config, seed, self.clock.now)
+        self.statuses = Statuses(
+            self._store,
+            config,
+            BatchLines(root / "processed.jsonl"),
+            lambda number: None,
+            lambda number: None,
+            self.clock.now,
+        )
+        self._api = Api(
+            config,
+            self.secret,
+            self.other_secret,
+            self._store,
+            director,
+            self._requests,
+            self._skewed,
+            {"/batch-upload/v1/notify": self._notify, "/tokenization/v2/get-token": self._get_token},
+            self.statuses.find,
+        )
+        self._control = Control(self)
+        self._advancing = threading.Lock()
+        self._listener: Listener | None = None
+
+    # --- life --------------------
+
+    def start(self, host: str) -> None:
+        if self.config.listen:
+            self._listener = Listener(self.config.host or host, self.config.port, self.handle)
+
+    def stop(self) -> None:
+        if self._listener:
+            self._listener.stop()
+        with self._advancing:
+            self._store.close()
+            self._requests.close()
+
+    @property
+    def port(self) -> int:
+        return self._listener.port if self._listener else 0
+
+    def _skewed(self) -> float:
+        return self.clock.now() + self._director.behaviour.skew
+
+    # --- questions --------------------
+
+    def handle(self, question: Question) -> Answer:
+        """Answer one HTTP request, whoever carries it."""
+        if question.path.startswith("/_simulator/"):
+            return self._control.handle(question)
+        return self._api.handle(question)
+
+    def _notify(self, body: dict[str, Any], _: Question) -> Any:
+        name = body.get("file_name")
+        if not isinstance(name, str) or not name:
+            raise invalid("file_name is mandatory")
+        if not self._knows_file(name):
+            raise invalid(f"file {name} is not found")
+        return {"batch_file": {"name": name, "status": "RECEIVED"}}
+
+    def _get_token(self, body: dict[str, Any], _: Question) -> Any:
+        customer_id = self._fields.read("tokens_question", body).get("customer_id")
+        if not isinstance(customer_id, str) or not 0 < len(customer_id) <= 50:
+            raise invalid("customer.id is mandatory, at most 50 characters")
+        if fault := self._director.take("token_dead", customer_id):
+            tokens = self.vault.active(customer_id)
+            if tokens:
+                self.vault.kill(tokens[fault.rng(customer_id).randrange(len(tokens))]["token"])
+        tokens = [
+            self._fields.write("token", {**token, "status": "ACTIVE"}) for token in self.vault.active(customer_id)
+        ]
+        return self._fields.write("tokens_answer", {"customer_id": customer_id, "tokens": tokens})
+
+    # --- for tests and people --------------------
+
+    @property
+    def notify_urls(self) -> dict[str, str]:
+        """The merchant's address per kind."""
+        return {**self.config.notify_urls, **self._store.get("notify_urls", {})}
+
+    def set_notify_urls(self, urls: Mapping[str, str]) -> None:
+        """Send notifications of these kinds there from now on; kept over a restart. An empty address: nowhere."""
+        if unknown := sorted(set(urls) - set(KINDS)):
+            raise ValueError(f"there is no kind of notification {unknown[0]!r}")
+        self._store.put("notify_urls", {**self._store.get("notify_urls", {}), **urls})
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What was asked of the API: the records of `requests.jsonl`."""
+        return list(self._requests.records())
+
+    def advance_to(self, moment: float | datetime | date | str) -> None:
+        """Let the simulated clock go on to a moment; a day means its end. Never goes back."""
+        until = seconds_of(moment)
+        with self._advancing:
+            if until > self.clock.now() or not self.clock.simulated:
+                self.clock.set(max(until, self.clock.now()))
+
+    def describe(self, host: str) -> dict[str, Any]:
+        """What a merchant is told at onboarding, and where it is."""
+        config = self.config
+        return {
+            "url": f"http://{config.host or host}:{self.port}" if self._listener else "",
+            "client_id": config.client_id,
+            "secret_key": self.secret,
+            "dialect": config.dialect,
+            "mall_id": config.mall_id,
+            "shared_key": self.shared_key,
+            "chain_merchant": config.chain_merchant,
+            "words": config.words,
+            "other_secret": self.other_secret,
+        }
+
+
+__all__ = ["Refused", "Web"]

@@ -1,0 +1,69 @@
+"""A merchant over HTTP for the simulator's tests: signs and checks by hand, with nothing of the package under test."""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.doku_simulator import Simulator
+from tests.doku_simulator.web.answers import Question
+
+TIME = "2026-01-02T03:04:05Z"
+
+
+def signature(secret: str, lines: list[str], body: bytes | None) -> str:
+    if body is not None:
+        lines = [*lines, "Digest:" + base64.b64encode(hashlib.sha256(body).digest()).decode()]
+    mac = hmac.new(secret.encode(), "\n".join(lines).encode(), hashlib.sha256).digest()
+    return "HMACSHA256=" + base64.b64encode(mac).decode()
+
+
+@dataclass
+class WebMerchant:
+    """Asks the API, over a socket where there is one."""
+
+    simulator: Simulator
+
+    def headers(self, path: str, request_id: str, body: bytes | None, secret: str | None = None) -> dict[str, str]:
+        web = self.simulator.web
+        lines = [
+            f"Client-Id:{web.config.client_id}", f"Request-Id:{request_id}", f"Request-Timestamp:{TIME}",
+            f"Request-Target:{path}",
+        ]  # fmt: skip
+        return {
+            **dict(line.split(":", 1) for line in lines[:3]),
+            "Signature": signature(secret or web.secret, lines, body),
+        }
+
+    def call(
+        self, path: str, body: Any = None, request_id: str = "req-1", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """(status, headers, body); body None: GET."""
+        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = headers or self.headers(path, request_id, data)
+        method = "GET" if data is None else "POST"
+        web = self.simulator.web
+        if not web.port:
+            answer = web.handle(Question(method, path, headers, data or b""))
+            return answer.status, dict(answer.headers), answer.body
+        connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
+        try:
+            connection.request(method, path, data, headers)
+            response = connection.getresponse()
+            return response.status, dict(response.headers), response.read()
+        finally:
+            connection.close()
+
+    def ask(self, path: str, body: Any = None, request_id: str = "req-1") -> Any:
+        """The JSON of a good answer, its signature checked."""
+        status, headers, data = self.call(path, body, request_id)
+        assert status in (200, 409), data
+        lines = [
+            f"Client-Id:{headers['Client-Id']}", f"Request-Id:{request_id}",
+            f"Response-Timestamp:{headers['Response-Timestamp']}", f"Request-Target:{path}",
+        ]  # fmt: skip
+        assert headers["Signature"] == signature(self.simulator.web.secret, lines, data)
+        return json.loads(data)
