@@ -226,3 +226,16 @@ class TokenState(StrEnum):
 
     ACTIVE = "active"
     LOST = "lost"
+
+
+class TokenChoice(StrEnum):
+    """What a profile's rule makes of a customer's active tokens.
+
+    `unfit`: none is of a channel or network that may be charged, or is what the merchant wishes; `ambiguous`: several
+    are left, and none of them is taken.
+    """
+
+    CHOSEN = "chosen"
+    NONE = "none"
+    UNFIT = "unfit"
+    AMBIGUOUS = "ambiguous"

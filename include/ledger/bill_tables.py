@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-from include.domain.states import STRENGTH, BillState, OutcomeStatus, ScheduleKind, TokenState
+from include.domain.states import STRENGTH, BillState, OutcomeStatus, ScheduleKind, TokenChoice, TokenState
 from include.ledger.metadata import metadata, one_of
 from include.ledger.types import Id, Key, UtcDateTime
 
@@ -124,6 +125,7 @@ bill_attempt = Table(
 
 _STRENGTH_OF: Final = " ".join(f"WHEN '{status}' THEN {strength}" for status, strength in STRENGTH.items())
 _UNTOLD: Final = text("told_at IS NULL")
+_LOST: Final = text("state = 'lost'")
 
 bill_outcome = Table(
     "bill_outcome",
@@ -176,20 +178,25 @@ customer_token = Table(
     "customer_token",
     metadata,
     Column("billing_source", Key(40), primary_key=True),
-    Column("customer_id", Key(200), primary_key=True),
+    Column("profile", Key(40), primary_key=True, comment="Whose account at DOKU gives it"),
+    Column("customer_id", Key(200), primary_key=True, comment="As DOKU knows the customer"),
     Column("token_fingerprint", Key(32), primary_key=True),
-    Column("profile", Key(40), nullable=False),
     Column("token", Key(500), comment="Null once it is lost and housekeeping has removed it"),
     Column("channel", String(200)),
     Column("masked_card", Key(30)),
     Column("network", String(50)),
     Column("state", Key(10), nullable=False),
+    Column("chosen", Boolean, nullable=False, comment="The one to charge, by the profile's rule"),
+    Column("made_at", UtcDateTime, comment="As DOKU says it"),
     Column("first_seen_at", UtcDateTime, nullable=False),
-    Column("last_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False, comment="When the last answer that held it was asked for"),
     Column("lost_at", UtcDateTime),
-    Column("told_at", UtcDateTime, comment="The merchant's table says so since"),
+    Column("told_at", UtcDateTime, comment="The merchant's table says all this since; null: not yet"),
     one_of("state", TokenState),
     CheckConstraint("(state = 'lost') = (lost_at IS NOT NULL)", name="lost_whole"),
+    CheckConstraint("state = 'active' OR NOT chosen", name="chosen_alive"),
+    Index("ix_customer_token_lost", "token_fingerprint", sqlite_where=_LOST, postgresql_where=_LOST),
+    Index("ix_customer_token_untold", "profile", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     comment="Customers' tokens as DOKU gives them.",
 )
 
@@ -197,11 +204,18 @@ token_question = Table(
     "token_question",
     metadata,
     Column("billing_source", Key(40), primary_key=True),
-    Column("customer_id", Key(200), primary_key=True),
-    Column("profile", Key(40), nullable=False),
-    Column("asked_at", UtcDateTime, nullable=False),
-    Column("answered_at", UtcDateTime, comment="The last good answer"),
-    Column("tokens", Integer, comment="How many it held"),
+    Column("profile", Key(40), primary_key=True),
+    Column("customer_id", Key(200), primary_key=True, comment="As DOKU knows the customer"),
+    Column("channel", String(200), comment="Which the merchant's view wishes to be charged; null: no wish"),
+    Column("masked_card", Key(30), comment="The same"),
+    Column("listed_by", BigInteger, ForeignKey("run.run_id"), nullable=False, comment="The last run whose view had it"),
+    Column("asked_at", UtcDateTime, comment="The last question"),
+    Column("answered_at", UtcDateTime, comment="When the last question that was answered was asked"),
+    Column("tokens", Integer, comment="How many that answer held"),
     Column("words", Text, comment="Why the last question has no answer"),
-    comment="When DOKU was last asked for a customer's tokens.",
+    Column("choice", Key(10), comment="What the profile's rule made of the customer's tokens"),
+    one_of("choice", TokenChoice),
+    CheckConstraint("(answered_at IS NULL) = (tokens IS NULL)", name="answered_whole"),
+    Index("ix_token_question_listed", "listed_by"),
+    comment="Customers whose tokens are asked for, and when DOKU last said them.",
 )

@@ -127,22 +127,47 @@ def upgrade() -> None:
     op.create_table(
         "customer_token",
         sa.Column("billing_source", Key(40), nullable=False),
-        sa.Column("customer_id", Key(200), nullable=False),
+        sa.Column("profile", Key(40), nullable=False, comment="Whose account at DOKU gives it"),
+        sa.Column("customer_id", Key(200), nullable=False, comment="As DOKU knows the customer"),
         sa.Column("token_fingerprint", Key(32), nullable=False),
-        sa.Column("profile", Key(40), nullable=False),
         sa.Column("token", Key(500), nullable=True, comment="Null once it is lost and housekeeping has removed it"),
         sa.Column("channel", sa.String(length=200), nullable=True),
         sa.Column("masked_card", Key(30), nullable=True),
         sa.Column("network", sa.String(length=50), nullable=True),
         sa.Column("state", Key(10), nullable=False),
+        sa.Column("chosen", sa.Boolean(), nullable=False, comment="The one to charge, by the profile's rule"),
+        sa.Column("made_at", UtcDateTime(), nullable=True, comment="As DOKU says it"),
         sa.Column("first_seen_at", UtcDateTime(), nullable=False),
-        sa.Column("last_seen_at", UtcDateTime(), nullable=False),
+        sa.Column(
+            "last_seen_at", UtcDateTime(), nullable=False, comment="When the last answer that held it was asked for"
+        ),
         sa.Column("lost_at", UtcDateTime(), nullable=True),
-        sa.Column("told_at", UtcDateTime(), nullable=True, comment="The merchant's table says so since"),
+        sa.Column(
+            "told_at", UtcDateTime(), nullable=True, comment="The merchant's table says all this since; null: not yet"
+        ),
         sa.CheckConstraint("(state = 'lost') = (lost_at IS NOT NULL)", name=op.f("ck_customer_token_lost_whole")),
+        sa.CheckConstraint("state = 'active' OR NOT chosen", name=op.f("ck_customer_token_chosen_alive")),
         sa.CheckConstraint("state IN ('active', 'lost')", name=op.f("ck_customer_token_state_known")),
-        sa.PrimaryKeyConstraint("billing_source", "customer_id", "token_fingerprint", name=op.f("pk_customer_token")),
+        sa.PrimaryKeyConstraint(
+            "billing_source", "profile", "customer_id", "token_fingerprint", name=op.f("pk_customer_token")
+        ),
         comment="Customers' tokens as DOKU gives them.",
+    )
+    op.create_index(
+        "ix_customer_token_lost",
+        "customer_token",
+        ["token_fingerprint"],
+        unique=False,
+        sqlite_where=sa.text("state = 'lost'"),
+        postgresql_where=sa.text("state = 'lost'"),
+    )
+    op.create_index(
+        "ix_customer_token_untold",
+        "customer_token",
+        ["profile"],
+        unique=False,
+        sqlite_where=sa.text("told_at IS NULL"),
+        postgresql_where=sa.text("told_at IS NULL"),
     )
     op.create_table(
         "refused_notification",
@@ -169,18 +194,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_status_question_asked", "status_question", ["profile", "asked_at"], unique=False)
     op.create_index("ix_status_question_subject", "status_question", ["subject", "asked_at"], unique=False)
-    op.create_table(
-        "token_question",
-        sa.Column("billing_source", Key(40), nullable=False),
-        sa.Column("customer_id", Key(200), nullable=False),
-        sa.Column("profile", Key(40), nullable=False),
-        sa.Column("asked_at", UtcDateTime(), nullable=False),
-        sa.Column("answered_at", UtcDateTime(), nullable=True, comment="The last good answer"),
-        sa.Column("tokens", sa.Integer(), nullable=True, comment="How many it held"),
-        sa.Column("words", sa.Text(), nullable=True, comment="Why the last question has no answer"),
-        sa.PrimaryKeyConstraint("billing_source", "customer_id", name=op.f("pk_token_question")),
-        comment="When DOKU was last asked for a customer's tokens.",
-    )
     op.create_table(
         "bill_charge",
         sa.Column("billing_source", Key(40), nullable=False),
@@ -260,6 +273,35 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'received'"),
         postgresql_where=sa.text("state = 'received'"),
     )
+    op.create_table(
+        "token_question",
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("customer_id", Key(200), nullable=False, comment="As DOKU knows the customer"),
+        sa.Column(
+            "channel",
+            sa.String(length=200),
+            nullable=True,
+            comment="Which the merchant's view wishes to be charged; null: no wish",
+        ),
+        sa.Column("masked_card", Key(30), nullable=True, comment="The same"),
+        sa.Column("listed_by", sa.BigInteger(), nullable=False, comment="The last run whose view had it"),
+        sa.Column("asked_at", UtcDateTime(), nullable=True, comment="The last question"),
+        sa.Column(
+            "answered_at", UtcDateTime(), nullable=True, comment="When the last question that was answered was asked"
+        ),
+        sa.Column("tokens", sa.Integer(), nullable=True, comment="How many that answer held"),
+        sa.Column("words", sa.Text(), nullable=True, comment="Why the last question has no answer"),
+        sa.Column("choice", Key(10), nullable=True, comment="What the profile's rule made of the customer's tokens"),
+        sa.CheckConstraint(
+            "choice IN ('chosen', 'none', 'unfit', 'ambiguous')", name=op.f("ck_token_question_choice_known")
+        ),
+        sa.CheckConstraint("(answered_at IS NULL) = (tokens IS NULL)", name=op.f("ck_token_question_answered_whole")),
+        sa.ForeignKeyConstraint(["listed_by"], ["run.run_id"], name=op.f("fk_token_question_listed_by")),
+        sa.PrimaryKeyConstraint("billing_source", "profile", "customer_id", name=op.f("pk_token_question")),
+        comment="Customers whose tokens are asked for, and when DOKU last said them.",
+    )
+    op.create_index("ix_token_question_listed", "token_question", ["listed_by"], unique=False)
     op.create_table(
         "batch_notice",
         sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
