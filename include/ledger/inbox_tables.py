@@ -45,6 +45,7 @@ notification = Table(
     one_of("kind", NotificationKind),
     one_of("state", NotificationState),
     Index("ix_notification_waiting", "profile", "notification_id", sqlite_where=_WAITING, postgresql_where=_WAITING),
+    Index("ix_notification_request", "profile", "request_id"),
     comment="The inbox: DOKU's notifications, raw, once by their content; processed later by a run.",
 )
 

@@ -265,6 +265,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("profile", "kind", "content_digest", name="uq_notification_content"),
         comment="The inbox: DOKU's notifications, raw, once by their content; processed later by a run.",
     )
+    op.create_index("ix_notification_request", "notification", ["profile", "request_id"], unique=False)
     op.create_index(
         "ix_notification_waiting",
         "notification",
