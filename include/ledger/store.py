@@ -13,13 +13,15 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import LedgerError, LedgerUnreachable
 from include.ledger import schema, tables, work_tables
 
 SQLITE_BUSY_SECONDS: Final = 60
+PROMPT_SECONDS: Final = 4
+"""How long the ledger may take for somebody who waits at the other end of a line."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,11 @@ class Workspace:
             self.connection.execution_options(doku_write=False)
 
 
-def ledger_engine(settings: ConnectionSettings) -> Engine:
+def ledger_engine(settings: ConnectionSettings, busy_seconds: float = SQLITE_BUSY_SECONDS) -> Engine:
     """An engine for the ledger's database (PostgreSQL or SQLite).
+
+    Args:
+        busy_seconds: How long SQLite's one writer is waited for.
 
     Raises:
         ConfigError: Not a database, or a relative SQLite path.
@@ -114,24 +119,52 @@ def ledger_engine(settings: ConnectionSettings) -> Engine:
     if url.get_backend_name() == "postgresql":
         # No pool: temporary tables end with their connection.
         return create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=settings.postgres_arguments())
-    connect_args = {"timeout": SQLITE_BUSY_SECONDS}
+    connect_args = {"timeout": busy_seconds}
     engine = create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=connect_args)
-    _prepare_sqlite(engine)
+    _prepare_sqlite(engine, busy_seconds)
     return engine
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def prompt_engine(settings: ConnectionSettings, connections: int) -> Engine:
+    """An engine for the ledger that answers soon or not at all, for a process that answers requests.
+
+    On PostgreSQL connections are kept and reused, and no statement and no wait for a lock takes longer than
+    `PROMPT_SECONDS`. It must not be used for a `workspace`: temporary tables would outlive it.
+
+    Args:
+        connections: At most so many at once.
+
+    Raises:
+        ConfigError, LedgerError: As `ledger_engine`.
+    """
+    url = URL.create(**settings.sqlalchemy_url_parts())
+    if url.get_backend_name() != "postgresql":
+        return ledger_engine(settings, PROMPT_SECONDS)
+    given = settings.postgres_arguments()
+    patience = f"-c statement_timeout={PROMPT_SECONDS * 1000} -c lock_timeout={PROMPT_SECONDS * 1000}"
+    arguments = {
+        **given,
+        "connect_timeout": PROMPT_SECONDS,
+        "options": f"{given.get('options', '')} {patience}".strip(),
+    }
+    return create_engine(
+        url, hide_parameters=True, poolclass=QueuePool, pool_size=connections, max_overflow=0,
+        pool_timeout=PROMPT_SECONDS, pool_pre_ping=True, pool_recycle=600, connect_args=arguments,
+    )  # fmt: skip
+
+
+def _prepare_sqlite(engine: Engine, seconds: float) -> None:
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi_connection: sqlite3.Connection, _record: object) -> None:
         dbapi_connection.isolation_level = None  # we say BEGIN ourselves, see below
         dbapi_connection.execute("PRAGMA foreign_keys = ON")
-        _patiently(lambda: dbapi_connection.execute("PRAGMA journal_mode = WAL"))
+        _patiently(lambda: dbapi_connection.execute("PRAGMA journal_mode = WAL"), seconds)
         dbapi_connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("doku_write")
-        _patiently(lambda: _begin(connection, "BEGIN IMMEDIATE" if writes else "BEGIN"))
+        _patiently(lambda: _begin(connection, "BEGIN IMMEDIATE" if writes else "BEGIN"), seconds)
 
 
 def _begin(connection: Connection, statement: str) -> None:
@@ -143,13 +176,13 @@ def _begin(connection: Connection, statement: str) -> None:
         raise
 
 
-def _patiently(do: Callable[[], object]) -> None:
+def _patiently(do: Callable[[], object], seconds: float = SQLITE_BUSY_SECONDS) -> None:
     """Try again while SQLite is busy in ways that its own time limit does not cover.
 
     The last connection that closes cleans up the write-ahead log, and the first one makes it: whoever comes just then
     is told at once that the database is busy (https://www.sqlite.org/wal.html, "Sometimes queries return SQLITE_BUSY").
     """
-    until = time.monotonic() + SQLITE_BUSY_SECONDS
+    until = time.monotonic() + seconds
     while True:
         try:
             do()
