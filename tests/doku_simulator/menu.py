@@ -257,6 +257,59 @@ _HTTP_KINDS: Final = (
         status=("PENDING", "PENDING, SUCCESS, FAILED, EXPIRED, REFUNDED, TIMEOUT, REDIRECT, VOIDED"),
     ),
     _kind("token_dead", "customer", "A token is dead from now on", "nothing by this token"),
+    # Notifications
+    _kind("notification_lost", "notification", "A notification is never sent", "as answered"),
+    _kind(
+        "notification_repeated",
+        "notification",
+        "A notification comes again, though it was taken",
+        "as answered",
+        seconds=(600, "between"),
+        count=(1, "how often"),
+        request_id=("same", "same or new"),
+    ),
+    _kind(
+        "notification_reordered",
+        "notification",
+        "A notification comes behind the next one, whatever that is",
+        "as answered",
+        seconds=(86400, "when it comes if there is no next one"),
+    ),
+    _kind(
+        "notification_delayed",
+        "notification",
+        "A notification comes late",
+        "as answered",
+        seconds=(7200, "how late"),
+    ),
+    _kind(
+        "notification_forged",
+        "notification",
+        "Beside a notification comes one that DOKU never sent, and that says a payment or a registration succeeded",
+        "nothing by the forged one",
+        how=("seeded", "other_key (another account's), other_client, altered (after signing), no_signature"),
+    ),
+    _kind(
+        "notification_truncated",
+        "notification",
+        "The end of one try of a notification is missing",
+        "as answered",
+        at=("seeded 0..40", "bytes that are left"),
+        signed=("whole", "whole: the signature is that of the whole; cut: of what is left"),
+    ),
+    _kind(
+        "notification_unknown_kind",
+        "notification",
+        "Beside a notification comes one of a kind that nobody knows, signed rightly",
+        "nothing by that one",
+    ),
+    _kind("notification_extra_fields", "notification", "A notification has fields that nobody knows", "as answered"),
+    _kind(
+        "notification_answer_unseen",
+        "notification",
+        "The merchant's answer is not seen: the notification is tried again",
+        "as answered",
+    ),
 )
 
 MENU: Final[Mapping[str, FaultKind]] = {kind.name: kind for kind in _KINDS}

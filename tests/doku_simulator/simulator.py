@@ -2,7 +2,7 @@
 
 import fcntl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,7 +34,7 @@ class Simulator:
         self.error: BaseException | None = None
         self._sftp: SftpService | None = None
         self._web: Web | None = None
-        self._worker: threading.Thread | None = None
+        self._workers: list[threading.Thread] = []
         self._ending = threading.Event()
         self._started = False
 
@@ -81,6 +81,7 @@ class Simulator:
             self.director,
             intake,
             is_dead=self._web.vault.is_dead if self._web else lambda token: False,
+            on_published=self._web.report_ready if self._web else lambda name: None,
         )
         if self._web:
             self._web.start(config.host)
@@ -89,14 +90,19 @@ class Simulator:
             self._sftp.start()
         self._started = True
         if config.auto:
-            self._worker = threading.Thread(target=self._work, name="doku-simulator", daemon=True)
-            self._worker.start()
+            steps: list[Callable[[], object]] = [lambda: self._processor.process(self.config.process_after)]
+            if self._web:
+                steps.append(self._web.tick)  # beside the files: a merchant who does not answer holds up no report
+            for step in steps:
+                worker = threading.Thread(target=self._work, args=(step,), name="doku-simulator", daemon=True)
+                worker.start()
+                self._workers.append(worker)
 
     def stop(self) -> None:
         """Stop listening and working; all state stays in the folder."""
         self._ending.set()
-        if self._worker:
-            self._worker.join(60)
+        for worker in self._workers:
+            worker.join(60)
         if self._sftp:
             self._sftp.stop()
         if self._started:
@@ -121,10 +127,10 @@ class Simulator:
     def _is_open(self, path: Path) -> bool:
         return self._sftp is not None and self._sftp.is_open(path)
 
-    def _work(self) -> None:
+    def _work(self, step: Callable[[], object]) -> None:
         while not self._ending.is_set():
             try:
-                self._processor.process(self.config.process_after)
+                step()
             except BaseException as error:  # noqa: BLE001 - kept for the owner: a thread has nobody to tell
                 self.error = error
                 return

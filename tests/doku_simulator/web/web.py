@@ -1,6 +1,5 @@
 """DOKU's HTTP side as one object."""
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -9,12 +8,15 @@ from typing import Any
 from tests.doku_simulator.behaviour import Director
 from tests.doku_simulator.journal import Journal
 from tests.doku_simulator.keys import KeyRing
-from tests.doku_simulator.web.answers import Answer, Question, Refused, invalid
+from tests.doku_simulator.web.agenda import Agenda
+from tests.doku_simulator.web.answers import Answer, Question, invalid
 from tests.doku_simulator.web.api import Api
 from tests.doku_simulator.web.clock import Clock, seconds_of
 from tests.doku_simulator.web.control import Control
+from tests.doku_simulator.web.dialects import Form, Json
+from tests.doku_simulator.web.notices import Notices
 from tests.doku_simulator.web.server import Listener
-from tests.doku_simulator.web.settings import KINDS, Fields, HttpConfig
+from tests.doku_simulator.web.settings import KINDS, Fields, HttpConfig, zulu
 from tests.doku_simulator.web.statuses import BatchLines, Statuses
 from tests.doku_simulator.web.store import Store
 from tests.doku_simulator.web.tokens import Vault
@@ -68,8 +70,23 @@ class Web:
             {"/batch-upload/v1/notify": self._notify, "/tokenization/v2/get-token": self._get_token},
             self.statuses.find,
         )
+        self.agenda = Agenda(self._store, self.clock)
+        self._notifications = Journal(root / "notifications.jsonl", sync=sync)
+        plain = Json(config, self._fields, self.secret, self.other_secret)
+        self.notices = Notices(
+            config,
+            self._store,
+            self.agenda,
+            director,
+            self._notifications,
+            plain if config.dialect == "json" else Form(config, self.shared_key, self.other_secret),
+            plain,
+            lambda: self.notify_urls,
+            self.clock.now,
+            self._skewed,
+            seed,
+        )
         self._control = Control(self)
-        self._advancing = threading.Lock()
         self._listener: Listener | None = None
 
     # --- life --------------------
@@ -81,9 +98,10 @@ class Web:
     def stop(self) -> None:
         if self._listener:
             self._listener.stop()
-        with self._advancing:
-            self._store.close()
-            self._requests.close()
+        self.agenda.end()
+        self._store.close()
+        self._requests.close()
+        self._notifications.close()
 
     @property
     def port(self) -> int:
@@ -139,12 +157,28 @@ class Web:
         """What was asked of the API: the records of `requests.jsonl`."""
         return list(self._requests.records())
 
-    def advance_to(self, moment: float | datetime | date | str) -> None:
-        """Let the simulated clock go on to a moment; a day means its end. Never goes back."""
-        until = seconds_of(moment)
-        with self._advancing:
-            if until > self.clock.now() or not self.clock.simulated:
-                self.clock.set(max(until, self.clock.now()))
+    @property
+    def notifications(self) -> list[dict[str, Any]]:
+        """Each try of each notification: the records of `notifications.jsonl`."""
+        return list(self._notifications.records())
+
+    def advance_to(self, moment: float | datetime | date | str) -> int:
+        """Let the simulated clock go on to a moment, with all that happens until then; a day means its end.
+
+        From the first call on the clock stands still between calls. It never goes back. Returns how much happened.
+        """
+        return self.agenda.run(seconds_of(moment))
+
+    def tick(self) -> int:
+        """Let happen what is due by now; how much did."""
+        return self.agenda.run(None)
+
+    def report_ready(self, name: str) -> None:
+        """A report lies in the outbound folder: tell the merchant."""
+        with self._store.change():
+            moment = zulu(self._skewed())
+            facts = {"service": "BATCH_UPLOAD", "name": name, "status": "DONE", "date": moment}
+            self.notices.send("report_ready", name, facts)
 
     def describe(self, host: str) -> dict[str, Any]:
         """What a merchant is told at onboarding, and where it is."""
@@ -160,6 +194,3 @@ class Web:
             "words": config.words,
             "other_secret": self.other_secret,
         }
-
-
-__all__ = ["Refused", "Web"]

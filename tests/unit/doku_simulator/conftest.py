@@ -9,8 +9,10 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.doku_simulator import EnvelopeForm, Simulator, SimulatorConfig
+from tests.doku_simulator import EnvelopeForm, Fault, HttpConfig, Simulator, SimulatorConfig
 from tests.doku_simulator.envelope import open_sealed, seal
+from tests.doku_simulator.web.settings import KINDS
+from tests.unit.doku_simulator.merchant_web import Inbox, WebMerchant
 
 LAYOUTS = Path(__file__).resolve().parents[2] / "doku_simulator" / "layouts"
 FIXED_TIME = 1_795_000_000.0
@@ -92,6 +94,7 @@ class Merchant:
 
 
 MakeConfig = Callable[..., SimulatorConfig]
+Play = Callable[..., AbstractContextManager[WebMerchant]]
 Start = Callable[..., AbstractContextManager[Merchant]]
 
 
@@ -127,6 +130,27 @@ def make_config(tmp_path: Path, key_folder: Path) -> MakeConfig:
         return _config(root, **changes)
 
     return make
+
+
+URLS = {kind: f"https://merchant.example/doku/{kind}" for kind in KINDS}
+
+
+@pytest.fixture
+def play(make_config: MakeConfig) -> Play:
+    """A simulator with an HTTP side and a merchant who hears it: `with play("api_slow", words="sha256") as web`."""
+
+    @contextmanager
+    def run(
+        *faults: Fault | str, root: Path | None = None, mix: object = None, **settings: object
+    ) -> Iterator[WebMerchant]:
+        inbox = Inbox()
+        config = HttpConfig(**{"listen": False, "post": inbox.post, "notify_urls": URLS, **settings})  # type: ignore[arg-type]
+        with Simulator(make_config(root, http=config, **({"mix": mix} if mix else {}))) as simulator:
+            simulator.behave(faults=faults)
+            inbox.simulator = simulator
+            yield WebMerchant(simulator, inbox)
+
+    return run
 
 
 @pytest.fixture

@@ -1,31 +1,15 @@
 """Faults of the HTTP side: what the merchant sees, and what is true."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.doku_simulator import Fault, HttpConfig, Simulator
-from tests.unit.doku_simulator.conftest import MakeConfig
-from tests.unit.doku_simulator.merchant_web import WebMerchant
+from tests.doku_simulator import Fault
+from tests.unit.doku_simulator.conftest import Play
+from tests.unit.doku_simulator.merchant_web import WebMerchant, read
 
 TOKENS = "/tokenization/v2/get-token"
 C1 = {"customer": {"id": "C1"}}
-
-Play = Callable[..., AbstractContextManager[WebMerchant]]
-
-
-@pytest.fixture
-def play(make_config: MakeConfig) -> Play:
-    @contextmanager
-    def run(*faults: Fault | str, **settings: object) -> Iterator[WebMerchant]:
-        config = HttpConfig(**{"listen": False, **settings})  # type: ignore[arg-type]
-        with Simulator(make_config(http=config)) as simulator:
-            simulator.behave(faults=faults)
-            yield WebMerchant(simulator)
-
-    return run
 
 
 def test_api_slow(play: Play) -> None:
@@ -94,3 +78,92 @@ def test_token_dead_when_asked(play: Play) -> None:
         vault.put("C1", ["a", "b"])
         assert len(web.ask(TOKENS, C1)["tokens"]) == 1
         assert vault.is_dead("a") != vault.is_dead("b")
+
+
+# --- notifications --------------------
+
+
+def send(web: WebMerchant, *bills: str) -> list[str]:
+    """Registration results of these bills, and all tries of the next two days; the billing numbers as they came."""
+    for bill in bills or ("BILL1",):
+        facts = {"billing_number": bill, "customer_id": "C1", "status": "SUCCESS", "token": "t", "masked_card": "4"}
+        web.simulator.web.notices.send("registration", bill, facts)
+    web.simulator.web.advance_to(web.simulator.web.clock.now() + 2 * 86400)
+    return [read(body)["billing"]["billing_number"] for _, _, body in web.inbox.came]
+
+
+def faults_of(web: WebMerchant) -> list[str]:
+    return [record["fault"] for record in web.simulator.web.notifications]
+
+
+def test_notification_lost(play: Play) -> None:
+    with play("notification_lost") as web:
+        assert send(web, "BILL1", "BILL2") == ["BILL2"]
+        assert web.simulator.web.notices.states() == {1: "lost", 2: "taken"}
+
+
+@pytest.mark.parametrize("request_id", ["same", "new"])
+def test_notification_repeated(play: Play, request_id: str) -> None:
+    with play(Fault("notification_repeated", params={"count": 2, "request_id": request_id})) as web:
+        assert send(web) == ["BILL1"] * 3
+        ids = [headers["Request-Id"] for _, headers, _ in web.inbox.came]
+        stamps = [headers["Request-Timestamp"] for _, headers, _ in web.inbox.came]
+        assert len(set(ids)) == (1 if request_id == "same" else 3)
+        assert len(set(stamps)) == 3
+        assert len(web.inbox.good()) == 3
+
+
+def test_notification_reordered(play: Play) -> None:
+    with play("notification_reordered") as web:
+        assert send(web, "BILL1", "BILL2", "BILL3") == ["BILL2", "BILL1", "BILL3"]
+
+
+def test_notification_delayed(play: Play) -> None:
+    with play("notification_delayed") as web:
+        assert send(web, "BILL1", "BILL2", "BILL3") == ["BILL2", "BILL3", "BILL1"]
+        assert web.simulator.web.notifications[-1]["at"] == "2026-11-18T13:06:40Z"
+
+
+@pytest.mark.parametrize("how", ["seeded", "other_key", "altered", "no_signature", "other_client"])
+@pytest.mark.parametrize("dialect", ["json", "onecheckout"])
+def test_notification_forged(play: Play, dialect: str, how: str) -> None:
+    with play(Fault("notification_forged", params={"how": how}), dialect=dialect) as web:
+        web.inbox.answers = [(200, b"CONTINUE"), (401, b"STOP")]
+        facts = {"billing_number": "BILL1", "customer_id": "C1", "status": "FAILED", "code": "5520", "message": "NO"}
+        web.simulator.web.notices.send("registration", "BILL1", facts)
+        web.simulator.web.advance_to("2026-12-01")
+        assert (len(web.inbox.came), len(web.inbox.good())) == (2, 1)
+        assert b"forged" in web.inbox.came[1][2]
+        assert faults_of(web) == ["", "notification_forged"]
+
+
+@pytest.mark.parametrize("signed", ["whole", "cut"])
+def test_notification_truncated(play: Play, signed: str) -> None:
+    with play(Fault("notification_truncated", params={"at": 20, "signed": signed})) as web:
+        web.inbox.answers = [(400, b"")]
+        web.simulator.web.notices.send("registration", "BILL1", {"billing_number": "BILL1", "status": "SUCCESS"})
+        web.simulator.web.tick()
+        ((url, headers, body),) = web.inbox.came
+        assert len(body) == 20
+        assert web.inbox.fits(url, headers, body) == (signed == "cut")
+        web.simulator.web.advance_to("2026-11-19")
+        assert len(web.inbox.came) == 2
+        assert web.simulator.web.notices.states() == {1: "taken"}
+
+
+def test_notification_unknown_kind(play: Play) -> None:
+    with play("notification_unknown_kind") as web:
+        send(web)
+        assert [one["event"] for one in web.inbox.good()] == ["REGISTRATION", "SOMETHING_NEW"]
+
+
+def test_notification_extra_fields(play: Play) -> None:
+    with play("notification_extra_fields") as web:
+        send(web)
+        assert "additional_info" in web.inbox.good()[0]
+
+
+def test_notification_answer_unseen(play: Play) -> None:
+    with play("notification_answer_unseen") as web:
+        assert send(web) == ["BILL1"] * 2
+        assert [record["taken"] for record in web.simulator.web.notifications] == [False, True]
