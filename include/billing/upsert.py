@@ -1,7 +1,7 @@
-"""Two ways of inserting or updating outcomes in one transaction; both leave rows alone that say the same already.
+"""Two ways of inserting or updating rows in one transaction; both leave rows alone that say the same already.
 
 Any database: look at what is there, then send what is new or differs. PostgreSQL: one statement that compares by
-itself, many times faster. In both a claim never replaces an outcome, whoever writes at the same time.
+itself, many times faster. In both a row that gives way never replaces another, whoever writes at the same time.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql, sqlite
 
 from include.billing.engine import place
-from include.billing.outcomes_table import IN_FLIGHT, KEY, ExactDecimal
+from include.billing.types import ExactDecimal
 from include.domain.errors import BillingError
 
 Key = tuple[Any, ...]
@@ -36,13 +36,29 @@ _KEYS_PER_LOOK: Final = 1000
 
 
 @dataclass(frozen=True)
+class Terms:
+    """By what rows are known, and what gives way to what.
+
+    Attributes:
+        key: Columns of a unique key; `billing_source` is one.
+        by: The one of them that rows are looked for by.
+        gives_way: A `status` that never replaces another one (a claim: `in_flight`); None: there is none.
+    """
+
+    key: tuple[str, ...]
+    by: str
+    gives_way: str | None = None
+
+
+@dataclass(frozen=True)
 class UpsertCounts:
-    """What became of the rows given to `upsert_outcomes`.
+    """What became of the rows that were to be written.
 
     Attributes:
         inserted: Rows that were not there.
         changed: Rows that said something else.
-        same: Rows that were there already, and claims of attempts that have an outcome by now; left untouched.
+        same: Rows that said the same already, and those that gave way (claims of attempts that have an outcome by now);
+            left untouched.
     """
 
     inserted: int = 0
@@ -54,52 +70,56 @@ class UpsertCounts:
         return UpsertCounts(self.inserted + other.inserted, self.changed + other.changed, self.same + other.same)
 
 
-def key_of(row: Mapping[Any, Any]) -> Key:
-    """What an attempt is known by."""
-    return tuple(row[name] for name in KEY)
+def key_of(row: Mapping[Any, Any], terms: Terms) -> Key:
+    """What a row is known by."""
+    return tuple(row[name] for name in terms.key)
 
 
-def write(connection: Connection, table: Table, rows: Rows) -> UpsertCounts:
+def write(connection: Connection, table: Table, rows: Rows, terms: Terms) -> UpsertCounts:
     """Insert or update rows by their keys, in the transaction that is open. Every row has every column of the table."""
     if connection.dialect.name == "postgresql":
-        return _write_at_once(connection, table, rows)
-    present = _present(connection, table, rows)
+        return _write_at_once(connection, table, rows, terms)
+    present = _present(connection, table, rows, terms)
     new = [row for key, row in rows.items() if key not in present]
-    changed = [row for key, row in rows.items() if key in present and _differs(row, present[key])]
+    changed = [row for key, row in rows.items() if key in present and _differs(row, present[key], terms)]
     # Sorted, so that two writers at once take their locks in the same order.
-    for group in (sorted(new, key=key_of), sorted(changed, key=key_of)):
+    for group in (new, changed):
         if group:
-            connection.execute(_upsert(table, connection.dialect.name), group)
+            ordered = sorted(group, key=lambda row: key_of(row, terms))
+            connection.execute(_upsert(table, connection.dialect.name, terms), ordered)
     if new and connection.dialect.name != "sqlite":
-        found = _present(connection, table, rows)
-        _refuse_unless(rows.keys() <= found.keys(), connection, table)
+        found = _present(connection, table, rows, terms)
+        _refuse_unless(rows.keys() <= found.keys(), connection, table, terms)
     return UpsertCounts(len(new), len(changed), len(rows) - len(new) - len(changed))
 
 
-def _present(connection: Connection, table: Table, keys: Collection[Key]) -> dict[Key, dict[str, Any]]:
+def _present(connection: Connection, table: Table, keys: Collection[Key], terms: Terms) -> dict[Key, dict[str, Any]]:
     """The rows that are there under the given keys."""
-    sources, charges = {source for source, *_ in keys}, sorted({charge for _, charge, *_ in keys})
+    source_at, by_at = terms.key.index("billing_source"), terms.key.index(terms.by)
+    sources, asked = {key[source_at] for key in keys}, {key[by_at] for key in keys}
+    wanted = sorted(asked)
     found: dict[Key, dict[str, Any]] = {}
-    for start in range(0, len(charges), _KEYS_PER_LOOK):
-        some = charges[start : start + _KEYS_PER_LOOK]
-        query = select(table).where(table.c.billing_source.in_(sorted(sources)), table.c.charge_id.in_(some))
-        found |= {key_of(row): _comparable(row) for row in connection.execute(query).mappings()}
-    asked = set(charges)
-    _refuse_unless(all(source in sources and charge in asked for source, charge, _ in found), connection, table)
+    for start in range(0, len(wanted), _KEYS_PER_LOOK):
+        some = wanted[start : start + _KEYS_PER_LOOK]
+        query = select(table).where(table.c.billing_source.in_(sorted(sources)), table.c[terms.by].in_(some))
+        found |= {key_of(row, terms): _comparable(row) for row in connection.execute(query).mappings()}
+    apart = all(key[source_at] in sources and key[by_at] in asked for key in found)
+    _refuse_unless(apart, connection, table, terms)
     return {key: row for key, row in found.items() if key in keys}
 
 
-def _refuse_unless(apart: bool, connection: Connection, table: Table) -> None:
+def _refuse_unless(apart: bool, connection: Connection, table: Table, terms: Terms) -> None:
     """Keys that a collation takes for one another: found under another key, or written over another row."""
     if not apart:
+        ids = f"{terms.by.removesuffix('_id').replace('_', ' ')} ids" if terms.by.endswith("_id") else f"{terms.by}s"
         raise BillingError(
-            f"Table {table.name!r} of the {place(connection.engine)} takes charge ids that differ only in case for the "
-            "same. Give charge_id and billing_source a binary collation (MariaDB: utf8mb4_bin)."
+            f"Table {table.name!r} of the {place(connection.engine)} takes {ids} that differ only in case for the "
+            f"same. Give {terms.by} and billing_source a binary collation (MariaDB: utf8mb4_bin)."
         )
 
 
-def _differs(row: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    if row["status"] == IN_FLIGHT and present["status"] != IN_FLIGHT:
+def _differs(row: Mapping[str, Any], present: Mapping[str, Any], terms: Terms) -> bool:
+    if terms.gives_way and row["status"] == terms.gives_way and present["status"] != terms.gives_way:
         return False
     return any(row[name] != present[name] for name in row if name != "updated_at")
 
@@ -115,54 +135,59 @@ def _plain(value: Any) -> Any:
     return value.quantize(Decimal("0.01")) if isinstance(value, Decimal) else value
 
 
-def _upsert(table: Table, dialect: str) -> Any:
-    """Insert, or update what another writer has inserted since we looked; but a claim never over an outcome."""
+def _upsert(table: Table, dialect: str, terms: Terms) -> Any:
+    """Insert, or update what another writer has inserted since we looked; but nothing by what gives way."""
     # MariaDB assigns one column after the other: the status last, for the condition asks for the one before.
-    changing = sorted((column.name for column in table.columns if column.name not in KEY), key="status".__eq__)
+    changing = sorted((column.name for column in table.columns if column.name not in terms.key), key="status".__eq__)
     if dialect != "sqlite":
         upsert = mysql.insert(table)
+        if terms.gives_way is None:
+            return upsert.on_duplicate_key_update([(name, upsert.inserted[name]) for name in changing])
         # Written out: its driver sends rows together only where no parameter follows them.
-        claim: ColumnElement[str] = literal_column(f"'{IN_FLIGHT}'")
-        keeps = and_(upsert.inserted.status == claim, table.c.status != claim)
+        weak: ColumnElement[str] = literal_column(f"'{terms.gives_way}'")
+        keeps = and_(upsert.inserted.status == weak, table.c.status != weak)
         values = [(name, func.if_(keeps, table.c[name], upsert.inserted[name])) for name in changing]
         return upsert.on_duplicate_key_update(values)
     conflict = sqlite.insert(table)
+    replaces = None
+    if terms.gives_way is not None:
+        replaces = or_(conflict.excluded.status != terms.gives_way, table.c.status == terms.gives_way)
     return conflict.on_conflict_do_update(
-        index_elements=list(KEY),
-        set_={name: conflict.excluded[name] for name in changing},
-        where=or_(conflict.excluded.status != IN_FLIGHT, table.c.status == IN_FLIGHT),
+        index_elements=list(terms.key), set_={name: conflict.excluded[name] for name in changing}, where=replaces
     )
 
 
 _ARRAYS: Final = ((Integer, "bigint"), (ExactDecimal, "numeric"), (DateTime, "timestamp"), (Date, "date"))
 
 
-def _write_at_once(connection: Connection, table: Table, rows: Rows) -> UpsertCounts:
+def _write_at_once(connection: Connection, table: Table, rows: Rows, terms: Terms) -> UpsertCounts:
     """PostgreSQL: the rows travel as one array per column; the statement counts what was there and what it wrote."""
     # Moments are compared and written in UTC whatever the session's timezone and the column's type.
     connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
     ordered = [rows[key] for key in sorted(rows)]
     arrays = tuple([row[column.name] for row in ordered] for column in table.columns)
-    known, written = connection.exec_driver_sql(_statement(connection, table), arrays).one()
+    known, written = connection.exec_driver_sql(_statement(connection, table, terms), arrays).one()
     inserted = len(ordered) - known
     return UpsertCounts(inserted, written - inserted, known - (written - inserted))
 
 
-def _statement(connection: Connection, table: Table) -> str:
-    name = connection.dialect.identifier_preparer.format_table(table)
+def _statement(connection: Connection, table: Table, terms: Terms) -> str:
+    name, key = connection.dialect.identifier_preparer.format_table(table), ", ".join(terms.key)
     columns = [column.name for column in table.columns]
-    compared = [column for column in columns if column not in (*KEY, "updated_at")]
+    compared = [column for column in columns if column not in (*terms.key, "updated_at")]
     arrays = ", ".join(f"%s::{_array_type(column.type)}[]" for column in table.columns)
+    weak = terms.gives_way
+    replaces = f"AND (excluded.status <> '{weak}' OR kept.status = '{weak}')" if weak else ""
     return f"""
         WITH given AS (SELECT * FROM unnest({arrays}) AS given ({", ".join(columns)})),
-        known AS (SELECT count(*) AS count FROM {name} AS kept JOIN given USING ({", ".join(KEY)})),
+        known AS (SELECT count(*) AS count FROM {name} AS kept JOIN given USING ({key})),
         written AS (
             INSERT INTO {name} AS kept ({", ".join(columns)}) SELECT * FROM given
-            ON CONFLICT ({", ".join(KEY)}) DO UPDATE
-            SET {", ".join(f"{column} = excluded.{column}" for column in columns if column not in KEY)}
+            ON CONFLICT ({key}) DO UPDATE
+            SET {", ".join(f"{column} = excluded.{column}" for column in columns if column not in terms.key)}
             WHERE ({", ".join(f"kept.{column}" for column in compared)})
                 IS DISTINCT FROM ({", ".join(f"excluded.{column}" for column in compared)})
-            AND (excluded.status <> '{IN_FLIGHT}' OR kept.status = '{IN_FLIGHT}')
+            {replaces}
             RETURNING 1
         )
         SELECT (SELECT count FROM known), (SELECT count(*) FROM written)
