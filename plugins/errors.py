@@ -1,13 +1,13 @@
 """How an error reaches a person: one sentence, no row and no secret, and retried only if that can help."""
 
 import logging
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
 from include.domain.errors import DokuError
+from include.domain.whereabouts import where_it_happened
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,3 @@ def errors_in_words() -> Iterator[None]:
             f"Unexpected {name}; this is a mistake in the package. Its path is logged above: report it. "
             "Whatever this task had not committed was undone, and it may be tried again."
         ) from None
-
-
-def where_it_happened(caught: BaseException) -> tuple[str, str]:
-    """Kind of an error, and the lines of code that it went through; never its text, which may hold values."""
-    steps = traceback.extract_tb(caught.__traceback__)
-    path = " > ".join(f"{step.filename.rsplit('/', 2)[-1]}:{step.lineno} {step.name}" for step in steps)
-    return f"{caught.__class__.__module__}.{caught.__class__.__name__}", path

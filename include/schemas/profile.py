@@ -64,6 +64,12 @@ class Connections(StrictModel):
         alias="doku",
         description="DOKU's HTTP API: login is the Client-Id, password the secret key",
     )
+    onecheckout_or_none: ConnectionId | None = Field(
+        default=None,
+        alias="onecheckout",
+        description="DOKU's older interface: login is the MALLID, password the shared key; extra.words is sha1 (else "
+        "sha256, hmac-sha1, hmac-sha256), extra.chain_merchant is NA if left out",
+    )
     report_key: ConnectionId | None = Field(
         default=None, description="Connection whose extra.private_key is the merchant's private key for sealed reports"
     )
@@ -77,6 +83,11 @@ class Connections(StrictModel):
     def doku(self) -> str:
         """DOKU's HTTP API. ConfigError: the profile names none."""
         return _given(self.doku_or_none, "connections.doku", "DOKU's HTTP API")
+
+    @property
+    def onecheckout(self) -> str:
+        """DOKU's older, form-encoded interface. ConfigError: the profile names none."""
+        return _given(self.onecheckout_or_none, "connections.onecheckout", "DOKU's older interface")
 
 
 class Schedule(StrictModel):
@@ -476,6 +487,11 @@ class Profile(StrictModel):
         """A layout's file: beside the profiles (`layouts/`) first, else one that is shipped."""
         own = self._directory / "layouts" / f"{name}.toml"
         return own if own.exists() else SHIPPED_CONFIG / "layouts" / f"{name}.toml"
+
+    def dialect_path(self, name: str) -> Path:
+        """A dialect's file: beside the profiles (`dialects/`) first, else one that is shipped."""
+        own = self._directory / "dialects" / f"{name}.toml"
+        return own if own.exists() else SHIPPED_CONFIG / "dialects" / f"{name}.toml"
 
     def calendar_path(self, year: int) -> Path | None:
         """The file of a year's holidays: beside the profiles (`calendars/`) first, else a shipped one, else none."""

@@ -18,9 +18,9 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from include.domain.errors import DokuError
+from include.domain.whereabouts import where_it_happened
 from include.schemas.profile import Profile, profiles_dir
 from plugins.dag_parts import profiles
-from plugins.errors import where_it_happened
 from plugins.flow_context import flow_context_of
 
 log = logging.getLogger(__name__)
