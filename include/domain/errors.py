@@ -146,10 +146,65 @@ class DeliveryUnknown(DokuError):
     """Nobody can say yet whether a batch file was delivered. It is never sent again until that is known."""
 
 
+class NotificationUnreadable(DokuError):
+    """A notification does not say what it is there for; in words, and without a value of it."""
+
+
 class AlertNotSent(DokuError):
     """A mail server, a webhook or a dead-man's service did not take what it was sent."""
 
     retryable = True
+
+
+class ApiError(DokuError):
+    """A call of DOKU's HTTP API came to nothing.
+
+    Attributes:
+        http_status: Of DOKU's answer; None where there is none, or none that can be believed.
+    """
+
+    def __init__(self, message: str, http_status: int | None = None) -> None:
+        self.http_status = http_status
+        super().__init__(message)
+
+
+class ApiUnreachable(ApiError):
+    """DOKU's API did not answer, or is out of order; nobody knows whether it did what it was asked.
+
+    Attributes:
+        after_seconds: When DOKU wants to be asked again; None where it does not say.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, http_status: int | None = None, after_seconds: float | None = None) -> None:
+        self.after_seconds = after_seconds
+        super().__init__(message, http_status)
+
+
+class ApiRefused(ApiError):
+    """DOKU's API said no; it did not do what it was asked.
+
+    Attributes:
+        code: DOKU's code of the error, as `INVALID_PARAMETER`; empty where there is none.
+        in_work: The same request is still being worked on, or its id was used for another one.
+    """
+
+    def __init__(self, message: str, http_status: int, code: str = "", *, in_work: bool = False) -> None:
+        self.code, self.in_work = code, in_work
+        super().__init__(message, http_status)
+
+
+class ApiUnauthorised(ApiRefused):
+    """DOKU's API does not take Client-Id, key or time of a request."""
+
+
+class ApiAnswerUnsigned(ApiError):
+    """An answer of DOKU's API is not signed, or its signature is wrong: nothing in it is believed."""
+
+
+class ApiAnswerUnreadable(ApiError):
+    """An answer of DOKU's API is not what was expected: no JSON, too large, or about something else."""
 
 
 class BooksDoNotTie(DokuError):

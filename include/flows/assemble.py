@@ -8,6 +8,7 @@ from functools import cache
 from sqlalchemy import Engine
 
 from include.billing.engine import billing_engine
+from include.doku.api import ApiSettings, DokuApi
 from include.doku.sftp import SftpServer, SftpSettings, connect
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError
@@ -41,6 +42,11 @@ def flow_context(
     def remote() -> AbstractContextManager[SftpServer]:
         return connect(SftpSettings.from_connection(look_up(profile.connections.sftp)))
 
+    @cache
+    def api() -> DokuApi:
+        connection = look_up(profile.connections.doku)
+        return DokuApi(ApiSettings.from_connection(connection, profile.http, profile.environment), clock)
+
     def report_key() -> ReportKey | None:
         conn_id = profile.connections.report_key
         if conn_id is None:
@@ -62,8 +68,11 @@ def flow_context(
             artefacts=Artefacts(artefacts),
             clock=clock,
             report_key=report_key,
+            api=api,
         )
     finally:
         engine.dispose()
         if billing.cache_info().currsize:
             billing().dispose()
+        if api.cache_info().currsize:
+            api().close()

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from sqlalchemy import Engine
 
+from include.doku.api import DokuApi
 from include.doku.keys import DatedKey, PrivateKey, PublicKey, choose_key, load_private_key, load_public_key
 from include.doku.sftp import SftpServer
 from include.domain.calendar import AttemptDays, Calendar, local_date
@@ -28,6 +29,10 @@ class ReportKey:
     password: str | None = field(default=None, repr=False)
 
 
+def _no_api() -> DokuApi:
+    raise ConfigError("the profile", "connections.doku", "missing, and this needs DOKU's HTTP API; add it")
+
+
 def _no_step(name: str) -> None:
     """Outside the crash sweep steps pass unnoticed."""
 
@@ -39,6 +44,7 @@ class FlowContext:
     Attributes:
         billing: The merchant's billing database; opened when first asked for.
         remote: Opens a session at DOKU's SFTP server.
+        api: DOKU's HTTP API; opened when first asked for. ConfigError: the profile names none.
         report_key: The merchant's private key from a connection, or None.
         clock: The present moment, with a timezone.
         wait: Waits for some seconds.
@@ -53,6 +59,7 @@ class FlowContext:
     artefacts: Artefacts
     clock: Callable[[], datetime]
     report_key: Callable[[], ReportKey | None] = lambda: None
+    api: Callable[[], DokuApi] = _no_api
     wait: Callable[[float], None] = time.sleep
     rehearsing: bool = False
     step: Callable[[str], None] = _no_step
