@@ -71,4 +71,11 @@ class AmountAsked:
     customer_id: str | None
 
 
-BillEvent = RegistrationResult | CardUpdate | PaymentResult | ReportReady | AmountAsked
+@dataclass(frozen=True)
+class NotOfABill:
+    """A message that says nothing about a bill; `why` for the inbox."""
+
+    why: str
+
+
+BillEvent = RegistrationResult | CardUpdate | PaymentResult | ReportReady | AmountAsked | NotOfABill
