@@ -99,12 +99,55 @@ bill_charge = Table(
     comment="Charges that DOKU should make of bills, each on its day.",
 )
 
+bill_testimony = Table(
+    "bill_testimony",
+    metadata,
+    Column("testimony_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("billing_source", Key(40), nullable=False),
+    Column("reference", Key(64), comment="DOKU's reference of the transaction; null: said of an expected charge"),
+    Column("billing_number", Key(200), nullable=False, comment="As the witness says it"),
+    Column("expected_on", Date, comment="The expected charge that was asked about; null: none was"),
+    Column("witness", Key(20), nullable=False, comment="notification, status, person, rule"),
+    Column("status", Key(10), nullable=False, comment="By the codes of that time; judged by those of today"),
+    Column("word", Key(20), comment="DOKU's word beside the code, as it came: SUCCESS, FAILED, VOIDED, ..."),
+    Column("succeeded", Boolean, comment="What that word says; null: nothing"),
+    Column("response_code", Key(10)),
+    Column("response_message", Text),
+    Column("approval_code", Key(40)),
+    Column("customer_id", Key(200)),
+    Column("amount", BigInteger, comment="Smallest units; null: it does not say"),
+    Column("currency", Key(3), nullable=False),
+    Column("charged_on", Date, comment="The local day; null: it does not say"),
+    Column("masked_card", Key(30)),
+    Column("bank", String(60)),
+    Column("said_by", Key(100), nullable=False, comment="DOKU, a person, or the rule"),
+    Column("said_at", UtcDateTime, nullable=False),
+    Column("kept_at", UtcDateTime, nullable=False),
+    Column("notification_id", BigInteger, ForeignKey("notification.notification_id")),
+    Column("run_id", BigInteger, ForeignKey("run.run_id")),
+    Column("evidence", Text, comment="What shows it, in words"),
+    Column("confirmed_by", Key(100), comment="The second pair of eyes, where the profile asks for one"),
+    Column("matter", Key(64), nullable=False, comment="SHA-256 of what it says: the same thing twice is one row"),
+    UniqueConstraint("profile", "matter", name="uq_bill_testimony_matter"),
+    one_of("status", OutcomeStatus),
+    CheckConstraint("reference IS NOT NULL OR expected_on IS NOT NULL", name="about_something"),
+    CheckConstraint("(witness = 'notification') = (notification_id IS NOT NULL)", name="notification_is_named"),
+    CheckConstraint("confirmed_by <> said_by", name="another_person"),
+    Index("ix_bill_testimony_reference", "profile", "reference"),
+    Index("ix_bill_testimony_charge", "profile", "billing_number", "expected_on"),
+    Index("ix_bill_testimony_run", "run_id"),
+    comment="What was said of DOKU's transactions for bills; only appended. Attempts and outcomes are made of it.",
+)
+
 bill_attempt = Table(
     "bill_attempt",
     metadata,
-    Column("billing_source", Key(40), primary_key=True),
-    Column("reference", Key(64), primary_key=True, comment="DOKU's reference of the transaction"),
-    Column("profile", Key(40), nullable=False),
+    Column("profile", Key(40), primary_key=True),
+    Column(
+        "reference", Key(64), primary_key=True, comment="DOKU's own; while only a charge was answered: its charge id"
+    ),
+    Column("billing_source", Key(40), nullable=False),
     Column("billing_number", Key(200), nullable=False, comment="As DOKU says it"),
     Column("expected_on", Date, comment="The expected charge that it belongs to; null: to none"),
     Column("attempt_no", Integer, comment="1, 2, ... of the expected charge, as they came"),
@@ -120,17 +163,16 @@ bill_attempt = Table(
         name="fk_bill_attempt_charge",
     ),
     CheckConstraint("(expected_on IS NULL) = (attempt_no IS NULL)", name="counted_where_expected"),
-    comment="DOKU's transactions for bills, once by their reference.",
+    Index("ix_bill_attempt_bill", "profile", "billing_number", "charged_on"),
+    comment="DOKU's transactions for bills, once by their reference; made of what was said of them.",
 )
 
 _STRENGTH_OF: Final = " ".join(f"WHEN '{status}' THEN {strength}" for status, strength in STRENGTH.items())
-_UNTOLD: Final = text("told_at IS NULL")
-_LOST: Final = text("state = 'lost'")
 
 bill_outcome = Table(
     "bill_outcome",
     metadata,
-    Column("billing_source", Key(40), primary_key=True),
+    Column("profile", Key(40), primary_key=True),
     Column("reference", Key(64), primary_key=True),
     Column("status", Key(10), primary_key=True),
     Column("strength", Integer, Computed(f"CASE status {_STRENGTH_OF} END", persisted=True), comment="states.STRENGTH"),
@@ -141,19 +183,31 @@ bill_outcome = Table(
     Column("bank", String(60)),
     Column("amount", BigInteger, comment="As the witness says it"),
     Column("decided_at", UtcDateTime, nullable=False),
-    Column("witness", Key(20), nullable=False, comment="notification, status, person"),
-    Column("notification_id", BigInteger, ForeignKey("notification.notification_id")),
+    Column("witness", Key(20), nullable=False, comment="notification, status, person, rule"),
+    Column("testimony_id", BigInteger, ForeignKey("bill_testimony.testimony_id"), nullable=False),
     Column("proof", Text, comment="What shows it, in words"),
-    Column("told_at", UtcDateTime, comment="doku_charge_outcomes says so since"),
     one_of("status", OutcomeStatus),
     ForeignKeyConstraint(
-        ["billing_source", "reference"],
-        ["bill_attempt.billing_source", "bill_attempt.reference"],
-        name="fk_bill_outcome_attempt",
+        ["profile", "reference"], ["bill_attempt.profile", "bill_attempt.reference"], name="fk_bill_outcome_attempt"
     ),
-    CheckConstraint("(witness = 'notification') = (notification_id IS NOT NULL)", name="notification_is_named"),
-    Index("ix_bill_outcome_untold", "billing_source", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
-    comment="Witnessed outcomes of DOKU's transactions; only appended. The strongest is the one it has.",
+    comment="What became of DOKU's transactions; made of what was said. The strongest is the one it has.",
+)
+
+_UNTOLD: Final = text("told_at IS NULL")
+_LOST: Final = text("state = 'lost'")
+
+bill_told = Table(
+    "bill_told",
+    metadata,
+    Column("profile", Key(40), primary_key=True),
+    Column("charge_id", Key(220), primary_key=True),
+    Column("attempt_no", Integer, primary_key=True, comment="Never given to another transaction"),
+    Column("reference", Key(64), nullable=False),
+    Column("told_at", UtcDateTime, comment="doku_charge_outcomes says what is known since; null: not yet"),
+    UniqueConstraint("profile", "charge_id", "reference", name="uq_bill_told_reference"),
+    Index("ix_bill_told_reference", "profile", "reference"),
+    Index("ix_bill_told_untold", "profile", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+    comment="The rows of doku_charge_outcomes about bills: which number each transaction has in its charge.",
 )
 
 amount_question = Table(
@@ -169,6 +223,8 @@ amount_question = Table(
     Column("answered_at", UtcDateTime),
     Column("times", Integer, nullable=False, comment="How often DOKU asked"),
     Column("last_at", UtcDateTime, nullable=False),
+    Column("request_id", Key(128), comment="Of the push; the same for every try of it"),
+    Column("pushed_at", UtcDateTime, comment="DOKU took the amount that we sent; null: it was not sent, or not taken"),
     CheckConstraint("(amount IS NULL) = (answered_at IS NULL)", name="answered_whole"),
     CheckConstraint("amount > 0", name="positive"),
     comment="DOKU's questions for the amount of a varying bill, and the one answer to each.",

@@ -72,6 +72,13 @@ def upgrade() -> None:
         sa.Column("answered_at", UtcDateTime(), nullable=True),
         sa.Column("times", sa.Integer(), nullable=False, comment="How often DOKU asked"),
         sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.Column("request_id", Key(128), nullable=True, comment="Of the push; the same for every try of it"),
+        sa.Column(
+            "pushed_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="DOKU took the amount that we sent; null: it was not sent, or not taken",
+        ),
         sa.CheckConstraint("(amount IS NULL) = (answered_at IS NULL)", name=op.f("ck_amount_question_answered_whole")),
         sa.CheckConstraint("amount > 0", name=op.f("ck_amount_question_positive")),
         sa.PrimaryKeyConstraint("billing_source", "billing_number", "expected_on", name=op.f("pk_amount_question")),
@@ -124,6 +131,31 @@ def upgrade() -> None:
         comment="The register of bills: recurring agreements at DOKU, as they are now.",
     )
     op.create_index("ix_bill_state", "bill", ["profile", "state"], unique=False)
+    op.create_table(
+        "bill_told",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("charge_id", Key(220), nullable=False),
+        sa.Column("attempt_no", sa.Integer(), nullable=False, comment="Never given to another transaction"),
+        sa.Column("reference", Key(64), nullable=False),
+        sa.Column(
+            "told_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="doku_charge_outcomes says what is known since; null: not yet",
+        ),
+        sa.PrimaryKeyConstraint("profile", "charge_id", "attempt_no", name=op.f("pk_bill_told")),
+        sa.UniqueConstraint("profile", "charge_id", "reference", name="uq_bill_told_reference"),
+        comment="The rows of doku_charge_outcomes about bills: which number each transaction has in its charge.",
+    )
+    op.create_index("ix_bill_told_reference", "bill_told", ["profile", "reference"], unique=False)
+    op.create_index(
+        "ix_bill_told_untold",
+        "bill_told",
+        ["profile"],
+        unique=False,
+        sqlite_where=sa.text("told_at IS NULL"),
+        postgresql_where=sa.text("told_at IS NULL"),
+    )
     op.create_table(
         "customer_token",
         sa.Column("billing_source", Key(40), nullable=False),
@@ -318,9 +350,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "bill_attempt",
-        sa.Column("billing_source", Key(40), nullable=False),
-        sa.Column("reference", Key(64), nullable=False, comment="DOKU's reference of the transaction"),
         sa.Column("profile", Key(40), nullable=False),
+        sa.Column(
+            "reference", Key(64), nullable=False, comment="DOKU's own; while only a charge was answered: its charge id"
+        ),
+        sa.Column("billing_source", Key(40), nullable=False),
         sa.Column("billing_number", Key(200), nullable=False, comment="As DOKU says it"),
         sa.Column(
             "expected_on", sa.Date(), nullable=True, comment="The expected charge that it belongs to; null: to none"
@@ -341,10 +375,11 @@ def upgrade() -> None:
             ["bill_charge.billing_source", "bill_charge.billing_number", "bill_charge.expected_on"],
             name="fk_bill_attempt_charge",
         ),
-        sa.PrimaryKeyConstraint("billing_source", "reference", name=op.f("pk_bill_attempt")),
+        sa.PrimaryKeyConstraint("profile", "reference", name=op.f("pk_bill_attempt")),
         sa.UniqueConstraint("billing_source", "billing_number", "expected_on", "attempt_no", name="uq_bill_attempt_no"),
-        comment="DOKU's transactions for bills, once by their reference.",
+        comment="DOKU's transactions for bills, once by their reference; made of what was said of them.",
     )
+    op.create_index("ix_bill_attempt_bill", "bill_attempt", ["profile", "billing_number", "charged_on"], unique=False)
     op.create_table(
         "bill_event",
         sa.Column("bill_event_id", Id, nullable=False),
@@ -371,8 +406,78 @@ def upgrade() -> None:
         comment="What happened to bills, in order; only appended.",
     )
     op.create_table(
-        "bill_outcome",
+        "bill_testimony",
+        sa.Column("testimony_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
         sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column(
+            "reference",
+            Key(64),
+            nullable=True,
+            comment="DOKU's reference of the transaction; null: said of an expected charge",
+        ),
+        sa.Column("billing_number", Key(200), nullable=False, comment="As the witness says it"),
+        sa.Column(
+            "expected_on", sa.Date(), nullable=True, comment="The expected charge that was asked about; null: none was"
+        ),
+        sa.Column("witness", Key(20), nullable=False, comment="notification, status, person, rule"),
+        sa.Column("status", Key(10), nullable=False, comment="By the codes of that time; judged by those of today"),
+        sa.Column(
+            "word",
+            Key(20),
+            nullable=True,
+            comment="DOKU's word beside the code, as it came: SUCCESS, FAILED, VOIDED, ...",
+        ),
+        sa.Column("succeeded", sa.Boolean(), nullable=True, comment="What that word says; null: nothing"),
+        sa.Column("response_code", Key(10), nullable=True),
+        sa.Column("response_message", sa.Text(), nullable=True),
+        sa.Column("approval_code", Key(40), nullable=True),
+        sa.Column("customer_id", Key(200), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=True, comment="Smallest units; null: it does not say"),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("charged_on", sa.Date(), nullable=True, comment="The local day; null: it does not say"),
+        sa.Column("masked_card", Key(30), nullable=True),
+        sa.Column("bank", sa.String(length=60), nullable=True),
+        sa.Column("said_by", Key(100), nullable=False, comment="DOKU, a person, or the rule"),
+        sa.Column("said_at", UtcDateTime(), nullable=False),
+        sa.Column("kept_at", UtcDateTime(), nullable=False),
+        sa.Column("notification_id", sa.BigInteger(), nullable=True),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("evidence", sa.Text(), nullable=True, comment="What shows it, in words"),
+        sa.Column(
+            "confirmed_by", Key(100), nullable=True, comment="The second pair of eyes, where the profile asks for one"
+        ),
+        sa.Column(
+            "matter", Key(64), nullable=False, comment="SHA-256 of what it says: the same thing twice is one row"
+        ),
+        sa.CheckConstraint(
+            "(witness = 'notification') = (notification_id IS NOT NULL)",
+            name=op.f("ck_bill_testimony_notification_is_named"),
+        ),
+        sa.CheckConstraint(
+            "status IN ('unknown', 'withdrawn', 'declined', 'paid', 'reversed')",
+            name=op.f("ck_bill_testimony_status_known"),
+        ),
+        sa.CheckConstraint("confirmed_by <> said_by", name=op.f("ck_bill_testimony_another_person")),
+        sa.CheckConstraint(
+            "reference IS NOT NULL OR expected_on IS NOT NULL", name=op.f("ck_bill_testimony_about_something")
+        ),
+        sa.ForeignKeyConstraint(
+            ["notification_id"], ["notification.notification_id"], name=op.f("fk_bill_testimony_notification_id")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"], name=op.f("fk_bill_testimony_run_id")),
+        sa.PrimaryKeyConstraint("testimony_id", name=op.f("pk_bill_testimony")),
+        sa.UniqueConstraint("profile", "matter", name="uq_bill_testimony_matter"),
+        comment="What was said of DOKU's transactions for bills; only appended. Attempts and outcomes are made of it.",
+    )
+    op.create_index(
+        "ix_bill_testimony_charge", "bill_testimony", ["profile", "billing_number", "expected_on"], unique=False
+    )
+    op.create_index("ix_bill_testimony_reference", "bill_testimony", ["profile", "reference"], unique=False)
+    op.create_index("ix_bill_testimony_run", "bill_testimony", ["run_id"], unique=False)
+    op.create_table(
+        "bill_outcome",
+        sa.Column("profile", Key(40), nullable=False),
         sa.Column("reference", Key(64), nullable=False),
         sa.Column("status", Key(10), nullable=False),
         sa.Column(
@@ -392,34 +497,19 @@ def upgrade() -> None:
         sa.Column("bank", sa.String(length=60), nullable=True),
         sa.Column("amount", sa.BigInteger(), nullable=True, comment="As the witness says it"),
         sa.Column("decided_at", UtcDateTime(), nullable=False),
-        sa.Column("witness", Key(20), nullable=False, comment="notification, status, person"),
-        sa.Column("notification_id", sa.BigInteger(), nullable=True),
+        sa.Column("witness", Key(20), nullable=False, comment="notification, status, person, rule"),
+        sa.Column("testimony_id", sa.BigInteger(), nullable=False),
         sa.Column("proof", sa.Text(), nullable=True, comment="What shows it, in words"),
-        sa.Column("told_at", UtcDateTime(), nullable=True, comment="doku_charge_outcomes says so since"),
-        sa.CheckConstraint(
-            "(witness = 'notification') = (notification_id IS NOT NULL)",
-            name=op.f("ck_bill_outcome_notification_is_named"),
-        ),
         sa.CheckConstraint(
             "status IN ('unknown', 'withdrawn', 'declined', 'paid', 'reversed')",
             name=op.f("ck_bill_outcome_status_known"),
         ),
         sa.ForeignKeyConstraint(
-            ["billing_source", "reference"],
-            ["bill_attempt.billing_source", "bill_attempt.reference"],
-            name="fk_bill_outcome_attempt",
+            ["profile", "reference"], ["bill_attempt.profile", "bill_attempt.reference"], name="fk_bill_outcome_attempt"
         ),
         sa.ForeignKeyConstraint(
-            ["notification_id"], ["notification.notification_id"], name=op.f("fk_bill_outcome_notification_id")
+            ["testimony_id"], ["bill_testimony.testimony_id"], name=op.f("fk_bill_outcome_testimony_id")
         ),
-        sa.PrimaryKeyConstraint("billing_source", "reference", "status", name=op.f("pk_bill_outcome")),
-        comment="Witnessed outcomes of DOKU's transactions; only appended. The strongest is the one it has.",
-    )
-    op.create_index(
-        "ix_bill_outcome_untold",
-        "bill_outcome",
-        ["billing_source"],
-        unique=False,
-        sqlite_where=sa.text("told_at IS NULL"),
-        postgresql_where=sa.text("told_at IS NULL"),
+        sa.PrimaryKeyConstraint("profile", "reference", "status", name=op.f("pk_bill_outcome")),
+        comment="What became of DOKU's transactions; made of what was said. The strongest is the one it has.",
     )
