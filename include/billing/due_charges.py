@@ -7,9 +7,7 @@ PostgreSQL on request, by rows. Both ways give equal frames.
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import date, timedelta
-from difflib import get_close_matches
 from io import BytesIO
 from itertools import islice
 from typing import Any, Final
@@ -19,30 +17,27 @@ import pandas as pd  # noqa: TID253
 import pyarrow as pa  # noqa: TID253
 import pyarrow.csv as pacsv  # noqa: TID253
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
     Date,
     DateTime,
     Engine,
-    MetaData,
     Select,
-    Table,
     Text,
     cast,
-    inspect,
     literal,
     not_,
     null,
     or_,
     select,
 )
-from sqlalchemy.types import TypeEngine
 
-from include.billing.engine import billing_connection, errors_named, place
+from include.billing.engine import billing_connection, errors_named
+from include.billing.views import Contract, describe, names_in
 from include.domain.due_charge_columns import COLUMNS, OPTIONAL
 from include.domain.errors import BillingError
 
+_CONTRACT: Final = Contract(COLUMNS, OPTIONAL, "billing.view", "billing.columns")
 _ISO_DAY: Final = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 
 
@@ -108,35 +103,9 @@ def _frame(table: Any, first: int) -> pd.DataFrame:
     return frame
 
 
-@dataclass(frozen=True)
-class _View:
-    """The view as the database describes it."""
-
-    name: str
-    schema: str | None
-    types: Mapping[str, TypeEngine[Any]]
-
-    def table(self) -> Table:
-        described = (Column(name, kind) for name, kind in self.types.items())
-        return Table(self.name, MetaData(), *described, schema=self.schema, quote=None)
-
-
-def _describe(engine: Engine, view: str) -> _View:
-    schema, _, name = view.rpartition(".")
-    with errors_named(engine, what=f"view {view}"), billing_connection(engine) as connection:
-        inspector = inspect(connection)
-        if not inspector.has_table(name, schema or None):  # views too
-            raise BillingError(
-                f"The {place(engine)} has no view {view!r}, or the connection's user may not see it. Create it as in "
-                "include/billing/examples/, or name the merchant's own in the profile: billing.view."
-            )
-        described = inspector.get_columns(name, schema or None)
-    return _View(name, schema or None, {str(column["name"]): column["type"] for column in described})
-
-
 def _query(engine: Engine, view: str, columns: Mapping[str, str], due_by: date) -> Select[Any]:
-    described = _describe(engine, view)
-    names = _names(engine, view, columns, described.types)
+    described = describe(engine, view, _CONTRACT.setting)
+    names = names_in(engine, view, _CONTRACT, columns, described.types)
     table = described.table()
     chosen: list[ColumnElement[Any]] = [
         (cast(table.c[names[canonical]], Text) if canonical in names else null()).label(canonical)
@@ -144,23 +113,6 @@ def _query(engine: Engine, view: str, columns: Mapping[str, str], due_by: date) 
     ]
     due = table.c[names["due_date"]]
     return select(*chosen).where(_is_due(engine, due, due_by)).order_by(table.c[names["charge_id"]])
-
-
-def _names(
-    engine: Engine, view: str, columns: Mapping[str, str], known: Mapping[str, TypeEngine[Any]]
-) -> dict[str, str]:
-    """The view's name of each canonical column that it has."""
-    names = {canonical: columns.get(canonical, canonical) for canonical in COLUMNS}
-    for canonical, name in names.items():
-        if name in known or (canonical in OPTIONAL and canonical not in columns):
-            continue
-        near = get_close_matches(name, known, n=1) or [other for other in known if other.lower() == name.lower()]
-        hint = f" It has one called {near[0]!r}." if near else ""
-        raise BillingError(
-            f"View {view!r} of the {place(engine)} has no column {name!r}, from which {canonical} is read.{hint} "
-            f"Add it to the view, or name the right one in the profile: billing.columns.{canonical}."
-        )
-    return {canonical: name for canonical, name in names.items() if name in known}
 
 
 def _is_due(engine: Engine, due: ColumnElement[Any], due_by: date) -> ColumnElement[bool]:
