@@ -35,6 +35,7 @@ class PaymentResult:
         reference: DOKU's own reference of the transaction; one reference is one transaction, however often it is told.
         response_code: Four characters, as reports have them; None where there is none.
         succeeded: What DOKU says apart from the code (a status word); None where it does not.
+        word: That status word as it came, in capitals (SUCCESS, FAILED, VOIDED, ...); None where there is none.
         amount: Smallest units of the currency; None where it does not say.
         paid_at: As DOKU says it, with a timezone.
     """
@@ -53,6 +54,7 @@ class PaymentResult:
     bank: str | None = None
     channel: str | None = None
     token: str | None = field(default=None, repr=False)
+    word: str | None = None
 
 
 @dataclass(frozen=True)

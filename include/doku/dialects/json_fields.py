@@ -108,6 +108,7 @@ class JsonFields:
             bank=facts.shown(find(body, fields.bank), "bank"),
             channel=facts.shown(find(body, fields.channel), "channel"),
             token=facts.key(find(body, fields.token), "token"),
+            word=(facts.key(find(body, fields.status), "status") or "").upper() or None,
         )
 
     def _succeeded(self, value: Any) -> bool | None:

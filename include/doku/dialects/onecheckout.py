@@ -92,6 +92,7 @@ def _charge(fields: Mapping[str, str]) -> PaymentResult:
         masked_card=facts.shown(fields.get("CARDNUMBER"), "masked_card"),
         bank=facts.shown(fields.get("BANK"), "bank"),
         token=_key(fields, "TOKENID", "token"),
+        word=(facts.shown(fields.get("RESULTMSG"), "message") or "").upper() or None,
     )
 
 

@@ -48,6 +48,7 @@ READ = PaymentResult(
     reference="R-1", billing_number="B-1", customer_id="C-1", response_code="0000", succeeded=True, amount=150_000,
     currency="IDR", paid_at=datetime(2026, 11, 20, 3, 0, tzinfo=UTC), response_message="APPROVED",
     approval_code="123456", masked_card="411111******1111", bank="BCA", channel="CREDIT_CARD", token=TOKEN,
+    word="SUCCESS",
 )  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def test_a_payment_says_the_same_in_both():
     read = _form(CHARGE)
     assert read.paid_at == READ.paid_at
     for name in ("reference", "billing_number", "customer_id", "response_code", "succeeded", "amount", "currency",
-                 "approval_code", "masked_card", "bank", "token"):  # fmt: skip
+                 "approval_code", "masked_card", "bank", "token", "word"):  # fmt: skip
         assert getattr(read, name) == getattr(READ, name)
 
 
