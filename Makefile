@@ -3,11 +3,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep fault up down lint format docs lock clean
+.PHONY: help demo test sweep fault bench up down lint format docs lock clean
 
 VENV ?= var/venv
+CLUSTER ?= var/venv-cluster
 PROFILE ?= insurance
 SEED ?= 1
+SIZES ?= 10000,100000
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 # Each worker starts its own servers: more than four cost more than they save.
@@ -37,6 +39,12 @@ sweep: $(READY)  ## All kills, races, faults, mixes, mutated inputs and the whol
 fault: $(READY)  ## Play one random mix of faults again: make fault SEED=7
 	@$(RUN) -m tests.sweeps.mixes --seed $(SEED)
 
+bench: $(READY)  ## How fast it is beside the hardware's limits: make bench SIZES=10000,100000 (ARGS=--profile)
+	@$(RUN) -m tests.bench --sizes $(SIZES) $(ARGS)
+
+cluster: $(CLUSTER)/.ready  ## A day of 200,000 charges on two Celery workers, with kills (about 10 minutes; needs redis-server)
+	@$(CLUSTER)/bin/python -m tests.stack cluster $(ARGS)
+
 up: $(READY)  ## Start Airflow and the simulator and leave them running; prints where and the login
 	@$(RUN) -m tests.stack up --profile $(PROFILE)
 
@@ -59,6 +67,10 @@ lock: $(READY)  ## Resolve the dependencies of pyproject.toml anew into requirem
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --upgrade pyproject.toml -o requirements.txt
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes -c requirements.txt --group dev pyproject.toml \
 		-o requirements-dev.txt
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes -c requirements-dev.txt --group cluster pyproject.toml \
+		-o requirements-cluster.txt
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes -c requirements-dev.txt -c requirements-cluster.txt \
+		--group drill pyproject.toml -o requirements-cluster-dev.txt
 
 clean:  ## Remove everything that was generated, the virtual environment included
 	@[ ! -x $(RUN) ] || $(RUN) -m tests.stack down
@@ -75,4 +87,10 @@ $(READY): requirements-dev.txt
 		|| { echo "uv could not install (a proxy or an index that only pip knows?); trying pip" >&2; \
 		     $(RUN) -m ensurepip >/dev/null 2>&1; \
 		     $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; }
+	@touch $@
+
+$(CLUSTER)/.ready: requirements-cluster-dev.txt $(READY)
+	@echo "Setting up $(CLUSTER) (once)"
+	@$(CLUSTER)/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(CLUSTER)
+	@$(UV) pip sync --quiet --python $(CLUSTER)/bin/python --require-hashes requirements-cluster-dev.txt
 	@touch $@

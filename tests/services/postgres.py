@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +74,13 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
     """Start a PostgreSQL server in a temporary folder; stop it and remove the folder at the end.
 
     Started by root, it runs as the `postgres` user, for it refuses to be root.
+
+    Args:
+        settings: Laid over those of a throwaway server.
 
     Raises:
         ServiceUnavailable: No binaries, or root without a `postgres` user.
@@ -94,7 +97,8 @@ def postgres_server() -> Iterator[PostgresServer]:
             shutil.chown(root, user)
         _initialise(initdb, root / "data", user)
         port = free_port()
-        options = [part for key, value in _SETTINGS.items() for part in ("-c", f"{key}={value}")]
+        chosen = {**_SETTINGS, **(settings or {})}
+        options = [part for key, value in chosen.items() for part in ("-c", f"{key}={value}")]
         server = start(
             "PostgreSQL",
             [postgres, "-D", root / "data", "-p", str(port), "-k", root, *options],
