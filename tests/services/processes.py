@@ -80,6 +80,17 @@ class Started:
         with undisturbed():
             self._stop(first, patience)
 
+    def kill(self) -> None:
+        """Kill it and all of its session at once, as a machine that loses its power."""
+        family = {self.pid, *self._family()} if self.is_running() else self._family()
+        _signal(list(family), signal.SIGKILL)
+        _wait_gone(list(family), 5.0)
+        _REMEMBERED.pop(self.pid, None)
+
+    def has(self, pid: int) -> bool:
+        """Whether that process is it, or of its session, or below it."""
+        return pid == self.pid or pid in self._family()
+
     def _stop(self, first: signal.Signals, patience: float) -> None:
         _reap(self.pid)
         leader_is_ours = self.is_running()

@@ -1,4 +1,4 @@
-"""`python -m tests.stack demo | up | down`: what the Makefile calls."""
+"""`python -m tests.stack demo | up | down | cluster`: what the Makefile calls."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from tests.services.processes import ServiceFailed, ServiceUnavailable
+from tests.stack.cluster import CHARGES, cluster
 from tests.stack.demo import DemoFailed, demo
 from tests.stack.scene import CommandFailed
 from tests.stack.up import down, up
@@ -15,14 +16,20 @@ from tests.stack.up import down, up
 def main() -> int:
     """Run one command; its exit code. What was started is stopped on failure, Ctrl-C and a polite kill too."""
     parser = argparse.ArgumentParser(prog="python -m tests.stack", description=__doc__)
-    parser.add_argument("command", choices=("demo", "up", "down"))
+    parser.add_argument("command", choices=("demo", "up", "down", "cluster"))
     parser.add_argument("--profile", default="insurance", help="a shipped profile (default: insurance)")
+    parser.add_argument("--charges", type=int, default=CHARGES, help=f"of the cluster's day (default: {CHARGES:,})")
     arguments = parser.parse_args()
     for name in [name for name in os.environ if name.startswith(("AIRFLOW", "DOKU_"))]:
         del os.environ[name]  # another Airflow's settings are none of ours
     for which in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(which, _interrupt)
-    commands = {"demo": lambda: demo(arguments.profile), "up": lambda: up(arguments.profile), "down": down}
+    commands = {
+        "demo": lambda: demo(arguments.profile),
+        "up": lambda: up(arguments.profile),
+        "down": down,
+        "cluster": lambda: cluster(arguments.charges),
+    }
     try:
         return commands[arguments.command]()
     except KeyboardInterrupt:

@@ -124,7 +124,7 @@ class AirflowStack:
                 self.prepare()
             self._say("Airflow: starting scheduler, DAG processor, triggerer and API server")
             for component in _COMPONENTS:
-                self._start(component)
+                self._start_component(component)
             self._wait_healthy(timeout)
         except BaseException:
             self.stop()
@@ -150,15 +150,20 @@ class AirflowStack:
             env=self._environment, cwd=self.root, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
 
-    def _start(self, component: str) -> None:
+    def _start_component(
+        self, name: str, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Started:
+        """Start `airflow <arguments>`, by default `airflow <name>`; `env` is laid over the common environment."""
         started = start(
-            component,
-            [sys.executable, "-m", "airflow", component],
-            log=self.root / f"{component}.log", env=self._environment, cwd=self.root, outlives_us=self._outlives_us,
+            name,
+            [sys.executable, "-m", "airflow", *(arguments or (name,))],
+            log=self.root / f"{name}.log", env={**self._environment, **(env or {})}, cwd=cwd or self.root,
+            outlives_us=self._outlives_us,
         )  # fmt: skip
         self._started.append(started)
         # Written after each start: whoever has to clean up after a crash finds all that was started until then.
         write_record(self.root / "stack.json", self._started)
+        return started
 
     def _wait_healthy(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
