@@ -202,6 +202,20 @@ CHARGED_BY_DOKU: Final = (BillState.ACTIVE, BillState.CANCELLING)
 """Bills that DOKU charges by itself: their charges stay out of batches."""
 
 
+class RegistrationFileState(StrEnum):
+    """The life of a file that registers bills: as that of a batch, and shorter.
+
+    sealed -> renaming -> delivered; `unknown` when nobody can say, until the server or a person does; `withdrawn` when it
+    provably never became visible, and its bills go into another file.
+    """
+
+    SEALED = "sealed"
+    RENAMING = "renaming"
+    UNKNOWN = "unknown"
+    DELIVERED = "delivered"
+    WITHDRAWN = "withdrawn"
+
+
 class NotificationKind(StrEnum):
     """What DOKU tells or asks; part of the path that it calls."""
 

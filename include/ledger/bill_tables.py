@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-from include.domain.states import STRENGTH, BillState, OutcomeStatus, ScheduleKind, TokenChoice, TokenState
+from include.domain.states import STRENGTH, BillState, OutcomeStatus, RegistrationFileState, ScheduleKind, TokenChoice, TokenState
 from include.ledger.metadata import metadata, one_of
 from include.ledger.types import Id, Key, UtcDateTime
 
@@ -45,8 +45,14 @@ bill = Table(
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date, comment="The last day; null: until it is cancelled"),
     Column("description", Text),
+    Column("customer_name", Text),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("registration", Key(10), nullable=False, comment="How the merchant wants it registered: link or bulk"),
     Column("terms_digest", Key(64), nullable=False, comment="SHA-256 of what the merchant wants, as last seen"),
+    Column("asked_terms", Key(64), comment="The same of what DOKU was told last; null: nothing yet"),
     Column("state", Key(10), nullable=False),
+    Column("reason", Text, comment="Why it is in that state, in words for people"),
     Column("asked_by", Key(10), comment="link or bulk"),
     Column("request_id", Key(128), comment="Of the last call about it; the same for every try of that call"),
     Column("checkout_url", Text, comment="Where the customer registers the card"),
@@ -79,6 +85,60 @@ bill_event = Table(
     UniqueConstraint("billing_source", "billing_number", "kind", "matter", name="uq_bill_event_matter"),
     ForeignKeyConstraint(["billing_source", "billing_number"], _BILL, name="fk_bill_event_bill"),
     comment="What happened to bills, in order; only appended.",
+)
+
+rejected_bill = Table(
+    "rejected_bill",
+    metadata,
+    Column("profile", Key(40), primary_key=True),
+    Column("row_key", Key(220), primary_key=True, comment="The billing number; where there is none, the row's number"),
+    Column("reasons", Text, nullable=False, comment="column:code;column:code"),
+    Column("words", Text, nullable=False, comment="The same in sentences; no value of the row"),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
+    comment="Rows of doku_bills that cannot be used as they are now; gone once they are mended.",
+)
+
+registration_file = Table(
+    "registration_file",
+    metadata,
+    Column("file_id", Id, primary_key=True),
+    Column("profile", Key(40), nullable=False),
+    Column("remote_folder", Key(300), nullable=False),
+    Column("file_name", Key(100), nullable=False),
+    Column("business_date", Date, nullable=False),
+    Column("sequence", Integer, nullable=False, comment="1, 2, ... within profile and business date"),
+    Column("layout_digest", Key(64), ForeignKey("layout.digest"), nullable=False),
+    Column("currency", Key(3), nullable=False),
+    Column("line_count", Integer, nullable=False),
+    Column("total_amount", BigInteger, nullable=False, comment="Of the fixed amounts, in smallest units"),
+    Column("state", Key(10), nullable=False),
+    Column("artefact", Text, nullable=False, comment="The sealed file, relative to the artefact store"),
+    Column("plaintext_digest", Key(64), nullable=False),
+    Column("envelope_digest", Key(64), nullable=False),
+    Column("envelope_size", BigInteger, nullable=False),
+    Column("delivery_try", Key(16), comment="Whose turn it is to deliver"),
+    Column("words", Text, comment="How its delivery ended, or why nobody knows"),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("made_by", BigInteger, ForeignKey("run.run_id"), nullable=False),
+    Column("delivered_at", UtcDateTime),
+    UniqueConstraint("remote_folder", "file_name", name="uq_registration_file_name"),
+    UniqueConstraint("profile", "business_date", "sequence", name="uq_registration_file_sequence"),
+    one_of("state", RegistrationFileState),
+    comment="Files that register bills in bulk.",
+)
+
+registration_line = Table(
+    "registration_line",
+    metadata,
+    Column("file_id", BigInteger, ForeignKey("registration_file.file_id"), primary_key=True, autoincrement=False),
+    Column("line_no", Integer, primary_key=True, autoincrement=False),
+    Column("billing_source", Key(40), nullable=False),
+    Column("billing_number", Key(200), nullable=False),
+    Column("terms_digest", Key(64), nullable=False),
+    ForeignKeyConstraint(["billing_source", "billing_number"], _BILL, name="fk_registration_line_bill"),
+    Index("ix_registration_line_bill", "billing_source", "billing_number"),
+    comment="Which bills a file registers, and with which terms.",
 )
 
 bill_charge = Table(

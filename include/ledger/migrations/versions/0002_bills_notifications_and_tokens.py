@@ -102,8 +102,18 @@ def upgrade() -> None:
         sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column("ends_on", sa.Date(), nullable=True, comment="The last day; null: until it is cancelled"),
         sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("customer_name", sa.Text(), nullable=True),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("phone", sa.Text(), nullable=True),
+        sa.Column(
+            "registration", Key(10), nullable=False, comment="How the merchant wants it registered: link or bulk"
+        ),
         sa.Column("terms_digest", Key(64), nullable=False, comment="SHA-256 of what the merchant wants, as last seen"),
+        sa.Column(
+            "asked_terms", Key(64), nullable=True, comment="The same of what DOKU was told last; null: nothing yet"
+        ),
         sa.Column("state", Key(10), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True, comment="Why it is in that state, in words for people"),
         sa.Column("asked_by", Key(10), nullable=True, comment="link or bulk"),
         sa.Column(
             "request_id",
@@ -213,6 +223,19 @@ def upgrade() -> None:
         comment="Requests to the notification paths that were refused, counted; nothing of them is kept.",
     )
     op.create_table(
+        "rejected_bill",
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column(
+            "row_key", Key(220), nullable=False, comment="The billing number; where there is none, the row's number"
+        ),
+        sa.Column("reasons", sa.Text(), nullable=False, comment="column:code;column:code"),
+        sa.Column("words", sa.Text(), nullable=False, comment="The same in sentences; no value of the row"),
+        sa.Column("first_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("last_seen_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("profile", "row_key", name=op.f("pk_rejected_bill")),
+        comment="Rows of doku_bills that cannot be used as they are now; gone once they are mended.",
+    )
+    op.create_table(
         "status_question",
         sa.Column("question_id", Id, nullable=False),
         sa.Column("profile", Key(40), nullable=False),
@@ -305,6 +328,39 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'received'"),
         postgresql_where=sa.text("state = 'received'"),
+    )
+    op.create_table(
+        "registration_file",
+        sa.Column("file_id", Id, nullable=False),
+        sa.Column("profile", Key(40), nullable=False),
+        sa.Column("remote_folder", Key(300), nullable=False),
+        sa.Column("file_name", Key(100), nullable=False),
+        sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False, comment="1, 2, ... within profile and business date"),
+        sa.Column("layout_digest", Key(64), nullable=False),
+        sa.Column("currency", Key(3), nullable=False),
+        sa.Column("line_count", sa.Integer(), nullable=False),
+        sa.Column("total_amount", sa.BigInteger(), nullable=False, comment="Of the fixed amounts, in smallest units"),
+        sa.Column("state", Key(10), nullable=False),
+        sa.Column("artefact", sa.Text(), nullable=False, comment="The sealed file, relative to the artefact store"),
+        sa.Column("plaintext_digest", Key(64), nullable=False),
+        sa.Column("envelope_digest", Key(64), nullable=False),
+        sa.Column("envelope_size", sa.BigInteger(), nullable=False),
+        sa.Column("delivery_try", Key(16), nullable=True, comment="Whose turn it is to deliver"),
+        sa.Column("words", sa.Text(), nullable=True, comment="How its delivery ended, or why nobody knows"),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column("made_by", sa.BigInteger(), nullable=False),
+        sa.Column("delivered_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('sealed', 'renaming', 'unknown', 'delivered', 'withdrawn')",
+            name=op.f("ck_registration_file_state_known"),
+        ),
+        sa.ForeignKeyConstraint(["layout_digest"], ["layout.digest"], name=op.f("fk_registration_file_layout_digest")),
+        sa.ForeignKeyConstraint(["made_by"], ["run.run_id"], name=op.f("fk_registration_file_made_by")),
+        sa.PrimaryKeyConstraint("file_id", name=op.f("pk_registration_file")),
+        sa.UniqueConstraint("profile", "business_date", "sequence", name="uq_registration_file_sequence"),
+        sa.UniqueConstraint("remote_folder", "file_name", name="uq_registration_file_name"),
+        comment="Files that register bills in bulk.",
     )
     op.create_table(
         "token_question",
@@ -475,6 +531,25 @@ def upgrade() -> None:
     )
     op.create_index("ix_bill_testimony_reference", "bill_testimony", ["profile", "reference"], unique=False)
     op.create_index("ix_bill_testimony_run", "bill_testimony", ["run_id"], unique=False)
+    op.create_table(
+        "registration_line",
+        sa.Column("file_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("line_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("billing_source", Key(40), nullable=False),
+        sa.Column("billing_number", Key(200), nullable=False),
+        sa.Column("terms_digest", Key(64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["billing_source", "billing_number"],
+            ["bill.billing_source", "bill.billing_number"],
+            name="fk_registration_line_bill",
+        ),
+        sa.ForeignKeyConstraint(["file_id"], ["registration_file.file_id"], name=op.f("fk_registration_line_file_id")),
+        sa.PrimaryKeyConstraint("file_id", "line_no", name=op.f("pk_registration_line")),
+        comment="Which bills a file registers, and with which terms.",
+    )
+    op.create_index(
+        "ix_registration_line_bill", "registration_line", ["billing_source", "billing_number"], unique=False
+    )
     op.create_table(
         "bill_outcome",
         sa.Column("profile", Key(40), nullable=False),
