@@ -92,6 +92,20 @@ class AmountFields(StrictModel):
     customer_id: FieldPath
 
 
+class TokenFields(StrictModel):
+    """The answer to the question for a customer's tokens: a list, and where each fact stands in an item of it."""
+
+    customer_id: FieldPath
+    items: FieldPath = Field(description="The list; where none of the paths leads to one, there is no answer")
+    token: FieldPath
+    channel: FieldPath
+    masked_card: FieldPath
+    network: FieldPath
+    made_at: FieldPath
+    status: FieldPath
+    active_words: Annotated[tuple[str, ...], Field(min_length=1)] = ("ACTIVE",)
+
+
 class BodyField(StrictModel):
     """One field of a request: a fact of the bill (`source`) or a constant (`value`)."""
 
@@ -154,6 +168,7 @@ class Dialect(StrictModel):
     payment: PaymentFields
     report_ready: ReportFields
     amount: AmountFields
+    tokens: TokenFields
     amount_answer: FieldPath = Field(description="Where the answer to the amount question has the amount")
     requests: Requests = Field(default_factory=Requests)
 

@@ -97,6 +97,7 @@ class Schedule(StrictModel):
     reconcile: str = Field(
         default="*/15 * * * *", description="Also woken by submit, as a hint; empty: only so and by hand"
     )
+    tokens: str = Field(default="0 3 * * *", description="Only with [tokens]; empty: only by hand")
     report_wait_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 10
     report_poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     report_stable_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
@@ -109,6 +110,10 @@ class Billing(StrictModel):
 
     view: SqlName = "doku_due_charges"
     outcomes: SqlName = "doku_charge_outcomes"
+    token_customers: SqlName = Field(
+        default="doku_token_customers", description="View of the customers whose tokens are asked for"
+    )
+    tokens: SqlName = Field(default="doku_tokens", description="Table that their tokens are written to")
     late_window_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         default=30, description="Charges due longer ago than this are held and shown, not sent"
     )
@@ -432,6 +437,8 @@ class Profile(StrictModel):
             raise ValueError("there is neither [batch] nor [recurring]: such a profile does nothing")
         if self.sends_batches and self.connections.sftp_or_none is None:
             raise ValueError("[batch] needs connections.sftp")
+        if self.has_tokens and self.connections.doku_or_none is None:
+            raise ValueError("[tokens] needs connections.doku")
         return self
 
     @property
@@ -443,6 +450,11 @@ class Profile(StrictModel):
     def has_recurring(self) -> bool:
         """Whether DOKU charges bills on its own schedule (Recurring)."""
         return self.recurring_or_none is not None
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether DOKU is asked for customers' tokens."""
+        return self.tokens_or_none is not None
 
     @property
     def batch(self) -> BatchSettings:
