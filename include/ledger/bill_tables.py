@@ -24,7 +24,15 @@ from sqlalchemy import (
     text,
 )
 
-from include.domain.states import STRENGTH, BillState, OutcomeStatus, RegistrationFileState, ScheduleKind, TokenChoice, TokenState
+from include.domain.states import (
+    STRENGTH,
+    BillState,
+    OutcomeStatus,
+    RegistrationFileState,
+    ScheduleKind,
+    TokenChoice,
+    TokenState,
+)
 from include.ledger.metadata import metadata, one_of
 from include.ledger.types import Id, Key, UtcDateTime
 
