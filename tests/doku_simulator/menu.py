@@ -12,8 +12,9 @@ class FaultKind:
     Attributes:
         place: What the fault's `match` is compared with and when it is looked at: connection (the user's name),
             file (base name of the path of an SFTP operation), batch (name of the batch file), path (of a request),
-            transaction (its id in a status question), notification (`kind:subject`, as `payment:BILL1`), bill
-            (billing number), customer (customer id, or billing number of the charge).
+            transaction (its id in a status question), notification (`kind:subject`, as
+            `payment:BILL1/2026-12-05`, `registration:BILL1`, `report_ready:RPT_X.TXT`), charge (billing number and due
+            day, as `BILL1/2026-12-05`), token (a charge, or the customer id of a get-token question).
         summary: What happens.
         moved: What is true about files and money afterwards, whatever the merchant believes.
         params: Parameter name to default and meaning.
@@ -256,7 +257,19 @@ _HTTP_KINDS: Final = (
         "as without",
         status=("PENDING", "PENDING, SUCCESS, FAILED, EXPIRED, REFUNDED, TIMEOUT, REDIRECT, VOIDED"),
     ),
-    _kind("token_dead", "customer", "A token is dead from now on", "nothing by this token"),
+    _kind("token_dead", "token", "A token is dead from now on", "nothing by this token"),
+    # Scheduled charges
+    _kind("charge_missed", "charge", "A scheduled charge is not made", "nothing for that day"),
+    _kind("charge_late", "charge", "A scheduled charge is made days late", "as answered", days=(1, "how late")),
+    _kind("charge_twice", "charge", "A scheduled charge is made twice, with two references", "twice, as answered"),
+    _kind(
+        "charge_other_amount",
+        "charge",
+        "Another amount is charged than was registered or answered, and told so",
+        "the other amount",
+        more=(10_000, "than the right amount"),
+    ),
+    _kind("charge_after_cancel", "charge", "A bill that was cancelled is charged on its day", "as answered"),
     # Notifications
     _kind("notification_lost", "notification", "A notification is never sent", "as answered"),
     _kind(

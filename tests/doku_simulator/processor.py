@@ -167,24 +167,21 @@ class Processor:
         return batch
 
     def _reject(self, submission: Submission, reason: str) -> FileResult:
-        if self._config.rejection_name:
-            name = self._config.rejection_name.format(
-                batch_stem=PurePosixPath(submission.name).stem, batch_name=submission.name
-            )
-            self._outbox.note(name, f"REJECTED|{submission.name}|{reason}\r\n")
+        self.note(submission.name, reason)
         self._event("rejected", submission, reason=reason)
         return FileResult(submission.name, submission.digest, "rejected", reason=reason)
+
+    def note(self, file_name: str, reason: str) -> None:
+        """Say in the outbound folder that a file was rejected, where that is configured."""
+        if self._config.rejection_name:
+            name = self._config.rejection_name.format(batch_stem=PurePosixPath(file_name).stem, batch_name=file_name)
+            self._outbox.note(name, f"REJECTED|{file_name}|{reason}\r\n")
 
     def _answer(
         self, submission: Submission, batch: BatchFile, behaviour: Behaviour, find: FindFault
     ) -> tuple[list[dict[str, Any]], list[str]]:
         """Charge the lines in order, chunk by chunk; lines answered before a crash keep their answer."""
-        issuer = Bank(
-            seed=self._config.seed,
-            mix=behaviour.mix or self._config.mix,
-            endings=self._config.endings,
-            unknown_charged_share=self._config.unknown_charged_share,
-        )
+        issuer = issuer_of(self._config, behaviour)
         forced = _forced_lines(submission.name, len(batch.details), find)
         token_at = batch.fields.index("attempt.token")
         tokens = [str(row[token_at] or "") for row in batch.details]
@@ -308,6 +305,16 @@ class Processor:
     def _step(self, name: str) -> None:
         if self._config.on_step:
             self._config.on_step(name)
+
+
+def issuer_of(config: SimulatorConfig, behaviour: Behaviour) -> Bank:
+    """The bank of the moment."""
+    return Bank(
+        seed=config.seed,
+        mix=behaviour.mix or config.mix,
+        endings=config.endings,
+        unknown_charged_share=config.unknown_charged_share,
+    )
 
 
 def _forced_lines(batch_name: str, count: int, find: FindFault) -> dict[int, str]:

@@ -4,17 +4,21 @@ import fcntl
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from tests.doku_simulator.bank import Bank
 from tests.doku_simulator.behaviour import Behaviour, Director, Fault
 from tests.doku_simulator.books import Books
 from tests.doku_simulator.config import SimulatorConfig
 from tests.doku_simulator.intake import Intake
 from tests.doku_simulator.journal import Journal
 from tests.doku_simulator.keys import KeyRing
-from tests.doku_simulator.processor import FileResult, Processor
+from tests.doku_simulator.processor import FileResult, Processor, issuer_of
 from tests.doku_simulator.sftp import OperationLog, SftpService
 from tests.doku_simulator.web.web import Web
+
+if TYPE_CHECKING:
+    from tests.doku_simulator.web.bill_files import BillFiles
 
 
 class AlreadyRunningError(RuntimeError):
@@ -34,6 +38,7 @@ class Simulator:
         self.error: BaseException | None = None
         self._sftp: SftpService | None = None
         self._web: Web | None = None
+        self._bill_files: BillFiles | None = None
         self._workers: list[threading.Thread] = []
         self._ending = threading.Event()
         self._started = False
@@ -72,6 +77,7 @@ class Simulator:
                 seed=config.seed,
                 sync=config.sync,
                 clock=config.clock,
+                issuer=self._issuer,
                 knows_file=lambda name: self._books.knows(name) or intake.holds(name),
             )
         self._processor = Processor(
@@ -83,14 +89,23 @@ class Simulator:
             is_dead=self._web.vault.is_dead if self._web else lambda token: False,
             on_published=self._web.report_ready if self._web else lambda name: None,
         )
-        if self._web:
+        if self._web and config.http:
+            register = Intake(
+                config.local(config.inbound),
+                config.root / "state" / "bills",
+                config.http.register_pattern,
+                self._is_open,
+            )
+            self._bill_files = self._web.bill_files(
+                register, self.keys.private("doku"), config.envelope, self.archive, self._processor.note
+            )
             self._web.start(config.host)
         if config.sftp:
             self._sftp = SftpService(config, self.keys, self.director, self._log, intake.take)
             self._sftp.start()
         self._started = True
         if config.auto:
-            steps: list[Callable[[], object]] = [lambda: self._processor.process(self.config.process_after)]
+            steps: list[Callable[[], object]] = [lambda: self._process(config.process_after)]
             if self._web:
                 steps.append(self._web.tick)  # beside the files: a merchant who does not answer holds up no report
             for step in steps:
@@ -124,8 +139,16 @@ class Simulator:
             self._lock_file.close()
             raise AlreadyRunningError(f"another simulator works in {self.config.root}") from None
 
+    def _issuer(self) -> Bank:
+        return issuer_of(self.config, self.director.behaviour)
+
     def _is_open(self, path: Path) -> bool:
         return self._sftp is not None and self._sftp.is_open(path)
+
+    def _process(self, settle_seconds: float) -> list[FileResult]:
+        if self._bill_files:
+            self._bill_files.take(settle_seconds)
+        return self._processor.process(settle_seconds)
 
     def _work(self, step: Callable[[], object]) -> None:
         while not self._ending.is_set():
@@ -142,7 +165,7 @@ class Simulator:
         """Process now whatever matches and is not being written, without waiting; put out reports that are due."""
         if self._sftp:
             self._sftp.tick()
-        return self._processor.process(0.0)
+        return self._process(0.0)
 
     def release_reports(self) -> list[str]:
         """Put out all reports that wait for their time, however late; their names."""
@@ -251,5 +274,5 @@ class Simulator:
             "processed": str(config.root / "processed.jsonl"),
             "files": str(config.root / "files.jsonl"),
             "operations": str(config.log or config.root / "operations.jsonl"),
-            **({"http": self.web.describe(config.host)} if self._web else {}),
+            **({"http": self.web.describe()} if self._web else {}),
         }

@@ -18,6 +18,7 @@ create table if not exists token (
 create index if not exists token_by_token on token (token);
 create table if not exists asked_customer (customer_id text primary key);
 create table if not exists bill (billing_number text primary key, facts text not null);
+create index if not exists bill_by_request on bill (json_extract(facts, '$.request_id'));
 create table if not exists checkout (code text primary key, facts text not null);
 create table if not exists agenda (
     id integer primary key autoincrement, at real not null, kind text not null, facts text not null);

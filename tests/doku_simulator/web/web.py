@@ -5,15 +5,25 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.doku_simulator.bank import Bank
 from tests.doku_simulator.behaviour import Director
+from tests.doku_simulator.envelope import EnvelopeForm
+from tests.doku_simulator.intake import Intake
 from tests.doku_simulator.journal import Journal
 from tests.doku_simulator.keys import KeyRing
+from tests.doku_simulator.layout import load_layout
 from tests.doku_simulator.web.agenda import Agenda
 from tests.doku_simulator.web.answers import Answer, Question, invalid
 from tests.doku_simulator.web.api import Api
+from tests.doku_simulator.web.bill_files import BillFiles
+from tests.doku_simulator.web.bills import Bill, Bills
+from tests.doku_simulator.web.charges import ChargeBook, Charges
 from tests.doku_simulator.web.clock import Clock, seconds_of
 from tests.doku_simulator.web.control import Control
 from tests.doku_simulator.web.dialects import Form, Json
+from tests.doku_simulator.web.form_api import CHECKOUT, PATHS, FormApi
 from tests.doku_simulator.web.notices import Notices
 from tests.doku_simulator.web.server import Listener
 from tests.doku_simulator.web.settings import KINDS, Fields, HttpConfig, zulu
@@ -27,6 +37,7 @@ class Web:
 
     Args:
         root: The simulator's folder.
+        issuer: The bank of the moment.
         knows_file: Whether a batch file of that name was ever delivered.
     """
 
@@ -40,6 +51,7 @@ class Web:
         seed: int,
         sync: bool,
         clock: Callable[[], float],
+        issuer: Callable[[], Bank],
         knows_file: Callable[[str], bool],
     ) -> None:
         self.config, self._director, self._knows_file = config, director, knows_file
@@ -51,25 +63,6 @@ class Web:
         self.clock = Clock(self._store, clock, config.start_at)
         self._requests = Journal(root / "requests.jsonl", sync=sync)
         self.vault = Vault(self._store, config, seed, self.clock.now)
-        self.statuses = Statuses(
-            self._store,
-            config,
-            BatchLines(root / "processed.jsonl"),
-            lambda number: None,
-            lambda number: None,
-            self.clock.now,
-        )
-        self._api = Api(
-            config,
-            self.secret,
-            self.other_secret,
-            self._store,
-            director,
-            self._requests,
-            self._skewed,
-            {"/batch-upload/v1/notify": self._notify, "/tokenization/v2/get-token": self._get_token},
-            self.statuses.find,
-        )
         self.agenda = Agenda(self._store, self.clock)
         self._notifications = Journal(root / "notifications.jsonl", sync=sync)
         plain = Json(config, self._fields, self.secret, self.other_secret)
@@ -86,14 +79,85 @@ class Web:
             self._skewed,
             seed,
         )
+        self._history = Journal(root / "bills.jsonl", sync=sync)
+        self._truth = Journal(root / "recurring.jsonl", sync=sync)
+        self.bills = Bills(
+            config, self._store, self.agenda, self._history, self.notices, self.vault, seed, self.clock.now
+        )
+        self._book = ChargeBook(self._truth, config.status_ids)
+        self._charges = Charges(
+            config,
+            self.agenda,
+            self.bills,
+            self._book,
+            self.notices,
+            self.vault,
+            director,
+            issuer,
+            seed,
+            self.clock.now,
+        )
+        self.statuses = Statuses(
+            self._store,
+            config,
+            BatchLines(root / "processed.jsonl"),
+            self._book.find,
+            self.bills.registration_of,
+            self.clock.now,
+        )
+        self._api = Api(
+            config,
+            self.secret,
+            self.other_secret,
+            self._store,
+            director,
+            self._requests,
+            self._skewed,
+            {
+                "/batch-upload/v1/notify": self._notify,
+                "/tokenization/v2/get-token": self._get_token,
+                config.paths["register"]: self._register,
+                config.paths["update"]: self._update,
+                config.paths["cancel"]: self._cancel,
+                config.paths["card_update"]: self._update_card,
+            },
+            self.statuses.find,
+        )
+        self._forms = FormApi(config, self.shared_key, self.bills, self.statuses.find, self._link)
         self._control = Control(self)
         self._listener: Listener | None = None
+        self._url = "http://doku.example"
+
+    def bill_files(
+        self,
+        intake: Intake,
+        key: RSAPrivateKey,
+        form: EnvelopeForm,
+        archive: Path | None,
+        reject: Callable[[str, str], None],
+    ) -> BillFiles | None:
+        """Who takes files that register bills; None: there is no layout for them."""
+        if self.config.register_layout is None:
+            return None
+        return BillFiles(
+            intake,
+            load_layout(self.config.register_layout),
+            key if self.config.register_sealed else None,
+            form,
+            self.bills,
+            self._store,
+            self._history,
+            archive,
+            reject,
+            self.clock.now,
+        )
 
     # --- life --------------------
 
     def start(self, host: str) -> None:
         if self.config.listen:
             self._listener = Listener(self.config.host or host, self.config.port, self.handle)
+            self._url = f"http://{self.config.host or host}:{self.port}"
 
     def stop(self) -> None:
         if self._listener:
@@ -101,7 +165,8 @@ class Web:
         self.agenda.end()
         self._store.close()
         self._requests.close()
-        self._notifications.close()
+        for journal in (self._notifications, self._history, self._truth):
+            journal.close()
 
     @property
     def port(self) -> int:
@@ -116,6 +181,10 @@ class Web:
         """Answer one HTTP request, whoever carries it."""
         if question.path.startswith("/_simulator/"):
             return self._control.handle(question)
+        if question.path.startswith(CHECKOUT):
+            return self._forms.checkout(question)
+        if question.path in PATHS:
+            return self._forms.handle(question)
         return self._api.handle(question)
 
     def _notify(self, body: dict[str, Any], _: Question) -> Any:
@@ -139,6 +208,35 @@ class Web:
         ]
         return self._fields.write("tokens_answer", {"customer_id": customer_id, "tokens": tokens})
 
+    def _register(self, body: dict[str, Any], question: Question) -> Any:
+        facts = self._fields.read("registration_question", body)
+        bill, code = self.bills.register(facts, question.headers["Request-Id"])
+        return self._page("registration_answer", bill, code)
+
+    def _update_card(self, body: dict[str, Any], _: Question) -> Any:
+        facts = self._fields.read("bill_question", body)
+        bill, code = self.bills.update_card(facts.get("billing_number", ""), facts.get("customer_id"))
+        return self._page("registration_answer", bill, code)
+
+    def _page(self, section: str, bill: Bill, code: str) -> dict[str, Any]:
+        expires = zulu(self.clock.now() + self.config.link_seconds)
+        facts = {"billing_number": bill.billing_number, "status": bill.status.upper(), "url": self._link(code)}
+        return self._fields.write(section, {**facts, "expires": expires})
+
+    def _link(self, code: str) -> str:
+        return f"{self._url}{CHECKOUT}{code}"
+
+    def _update(self, body: dict[str, Any], _: Question) -> Any:
+        return self._known(self.bills.update(self._fields.read("bill_question", body)))
+
+    def _cancel(self, body: dict[str, Any], _: Question) -> Any:
+        facts = self._fields.read("bill_question", body)
+        return self._known(self.bills.cancel(facts.get("billing_number", ""), facts.get("customer_id")))
+
+    def _known(self, bill: Bill) -> dict[str, Any]:
+        facts = {"billing_number": bill.billing_number, "status": bill.status.upper()}
+        return self._fields.write("bill_answer", facts)
+
     # --- for tests and people --------------------
 
     @property
@@ -156,6 +254,16 @@ class Web:
     def requests(self) -> list[dict[str, Any]]:
         """What was asked of the API: the records of `requests.jsonl`."""
         return list(self._requests.records())
+
+    @property
+    def recurring(self) -> list[dict[str, Any]]:
+        """Scheduled charges, and the money that moved by them: the records of `recurring.jsonl`."""
+        return self._book.records()
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """What happened to bills: the records of `bills.jsonl`."""
+        return list(self._history.records())
 
     @property
     def notifications(self) -> list[dict[str, Any]]:
@@ -180,11 +288,11 @@ class Web:
             facts = {"service": "BATCH_UPLOAD", "name": name, "status": "DONE", "date": moment}
             self.notices.send("report_ready", name, facts)
 
-    def describe(self, host: str) -> dict[str, Any]:
-        """What a merchant is told at onboarding, and where it is."""
+    def describe(self) -> dict[str, Any]:
+        """What a merchant is told at onboarding."""
         config = self.config
         return {
-            "url": f"http://{config.host or host}:{self.port}" if self._listener else "",
+            "url": self._url,
             "client_id": config.client_id,
             "secret_key": self.secret,
             "dialect": config.dialect,

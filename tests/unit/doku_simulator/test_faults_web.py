@@ -1,6 +1,7 @@
 """Faults of the HTTP side: what the merchant sees, and what is true."""
 
 import json
+from datetime import time
 
 import pytest
 
@@ -167,3 +168,59 @@ def test_notification_answer_unseen(play: Play) -> None:
     with play("notification_answer_unseen") as web:
         assert send(web) == ["BILL1"] * 2
         assert [record["taken"] for record in web.simulator.web.notifications] == [False, True]
+
+
+# --- scheduled charges --------------------
+
+
+def december(web: WebMerchant, *, cancel: bool = False) -> list[tuple[str, str, int]]:
+    """A bill of the 5th until the end of the year: due day, local day, money that moved."""
+    bill = {
+        "billing_number": "BILL1", "customer_id": "C1", "amount": 150_000, "execute_type": "DATE",
+        "execute_date": "5,15", "start": "20261101",
+    }  # fmt: skip
+    web.simulator.web.bills.register(bill, token="tok")
+    if cancel:
+        web.simulator.web.bills.cancel("BILL1")
+    web.simulator.web.advance_to("2026-12-31")
+    return [(one["due_day"][8:], one["charged_at"][8:10], one["charged"]) for one in web.simulator.web.recurring]
+
+
+SURE = {"mix": {"0000": 1}, "charge_at": time(8)}
+
+
+def test_charge_missed(play: Play) -> None:
+    with play("charge_missed", **SURE) as web:
+        assert december(web) == [("15", "15", 150_000)]
+        assert "missed" in [one["event"] for one in web.simulator.web.history]
+
+
+def test_charge_late(play: Play) -> None:
+    with play(Fault("charge_late", params={"days": 2}), **SURE) as web:
+        assert december(web) == [("05", "07", 150_000), ("15", "15", 150_000)]
+
+
+def test_charge_twice(play: Play) -> None:
+    with play(Fault("charge_twice", match="BILL1/2026-12-15"), **SURE) as web:
+        assert december(web) == [("05", "05", 150_000), ("15", "15", 150_000), ("15", "15", 150_000)]
+        assert len({one["transaction"]["reference"] for one in web.inbox.good("payment")}) == 3
+
+
+def test_charge_other_amount(play: Play) -> None:
+    with play(Fault("charge_other_amount", params={"more": -50_000}), **SURE) as web:
+        assert december(web) == [("05", "05", 100_000), ("15", "15", 150_000)]
+        assert web.inbox.good("payment")[0]["order"]["amount"] == 100_000
+        assert web.simulator.web.recurring[0]["amount"] == 150_000
+
+
+def test_charge_after_cancel(play: Play) -> None:
+    with play(Fault("charge_after_cancel", after=1), **SURE) as web:
+        assert december(web, cancel=True) == [("15", "15", 150_000)]
+        assert not web.simulator.web.recurring[0]["expected"]
+
+
+def test_token_dead_when_charged(play: Play) -> None:
+    with play(Fault("token_dead", match="BILL1/*"), **SURE) as web:
+        assert december(web) == [("05", "05", 0), ("15", "15", 0)]
+        assert {one["response_code"] for one in web.simulator.web.recurring} == {"5535"}
+        assert web.simulator.web.vault.active("C1") == []
