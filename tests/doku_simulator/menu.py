@@ -270,6 +270,13 @@ _HTTP_KINDS: Final = (
         more=(10_000, "than the right amount"),
     ),
     _kind("charge_after_cancel", "charge", "A bill that was cancelled is charged on its day", "as answered"),
+    _kind("amount_asked_twice", "charge", "The amount is asked twice; the second answer counts", "as answered"),
+    _kind(
+        "amount_answer_unseen",
+        "charge",
+        "The answer to an amount question is not seen: it is asked again, if it is asked again at all",
+        "as answered",
+    ),
     # Notifications
     _kind("notification_lost", "notification", "A notification is never sent", "as answered"),
     _kind(

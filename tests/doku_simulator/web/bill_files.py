@@ -27,6 +27,7 @@ _NAMES: Final = {
     "schedule_on": "execute_date",
     "execute_on": "execute_date",
     "months": "execute_month",
+    "execute_months": "execute_month",
     "schedule_months": "execute_month",
     "starts_on": "start",
     "start_date": "start",

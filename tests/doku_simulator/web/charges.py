@@ -18,6 +18,7 @@ from tests.doku_simulator.web.tokens import Vault
 
 NOT_AGAIN: Final = bank.UNKNOWN | {"0004", "0007", "0014", "0041", "0043", "0054", "0057", "00R1", "5535"}
 """Answers after which DOKU does not try again by itself."""
+_ASKED_WITH: Final = ("billing_number", "customer_id", "customer_name", "email", "phone")
 
 Record = dict[str, Any]
 
@@ -153,10 +154,13 @@ class Charges:
             return int(event["amount"]), ""
         if self._config.amount_supply == "push":
             return amount_for(bill, due), "none was sent"
-        facts = {
-            name: getattr(bill, name) for name in ("billing_number", "customer_id", "customer_name", "email", "phone")
-        }
-        amount, reason = self._notices.ask_amount(facts)
+        asked = {name: getattr(bill, name) for name in _ASKED_WITH}
+        amount, reason = self._notices.ask_amount(asked)
+        if self._fault("amount_asked_twice", bill, due, event):
+            self._bills.note("amount asked", bill, due_day=due.isoformat(), answer=amount, reason=reason)
+            amount, reason = self._notices.ask_amount(asked)
+        if not event["asks"] and self._fault("amount_answer_unseen", bill, due, event):
+            amount, reason = None, "fault amount_answer_unseen"
         self._bills.note("amount asked", bill, due_day=due.isoformat(), answer=amount, reason=reason)
         return amount, reason
 

@@ -22,6 +22,7 @@ class HttpConfig:
     Attributes:
         port: 0 takes a free one.
         host: None: where the SFTP server listens.
+        public_url: As customers and merchants reach it; None: where it listens.
         listen: False: no socket; `Web.handle` and an own `post` do instead.
         client_id, secret: Of the JSON interface; no secret: a random one, kept in `root/keys`.
         mall_id, shared_key, chain_merchant: Of the older form interface; no key: a random one.
@@ -62,6 +63,7 @@ class HttpConfig:
 
     port: int = 0
     host: str | None = None
+    public_url: str | None = None
     listen: bool = True
     client_id: str = "MCH-0001-SIMULATED"
     secret: str | None = None

@@ -126,7 +126,7 @@ class Web:
         self._forms = FormApi(config, self.shared_key, self.bills, self.statuses.find, self._link)
         self._control = Control(self)
         self._listener: Listener | None = None
-        self._url = "http://doku.example"
+        self._url = config.public_url or "http://doku.example"
 
     def bill_files(
         self,
@@ -157,7 +157,7 @@ class Web:
     def start(self, host: str) -> None:
         if self.config.listen:
             self._listener = Listener(self.config.host or host, self.config.port, self.handle)
-            self._url = f"http://{self.config.host or host}:{self.port}"
+            self._url = self.config.public_url or f"http://{self.config.host or host}:{self.port}"
 
     def stop(self) -> None:
         if self._listener:

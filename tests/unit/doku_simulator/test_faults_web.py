@@ -173,10 +173,10 @@ def test_notification_answer_unseen(play: Play) -> None:
 # --- scheduled charges --------------------
 
 
-def december(web: WebMerchant, *, cancel: bool = False) -> list[tuple[str, str, int]]:
+def december(web: WebMerchant, *, cancel: bool = False, amount: int | None = 150_000) -> list[tuple[str, str, int]]:
     """A bill of the 5th until the end of the year: due day, local day, money that moved."""
     bill = {
-        "billing_number": "BILL1", "customer_id": "C1", "amount": 150_000, "execute_type": "DATE",
+        "billing_number": "BILL1", "customer_id": "C1", "amount": amount, "execute_type": "DATE",
         "execute_date": "5,15", "start": "20261101",
     }  # fmt: skip
     web.simulator.web.bills.register(bill, token="tok")
@@ -224,3 +224,11 @@ def test_token_dead_when_charged(play: Play) -> None:
         assert december(web) == [("05", "05", 0), ("15", "15", 0)]
         assert {one["response_code"] for one in web.simulator.web.recurring} == {"5535"}
         assert web.simulator.web.vault.active("C1") == []
+
+
+@pytest.mark.parametrize(("fault", "questions"), [("amount_asked_twice", 3), ("amount_answer_unseen", 3)])
+def test_amount_questions_are_repeated(play: Play, fault: str, questions: int) -> None:
+    with play(Fault(fault, match="BILL1/2026-12-05"), **SURE) as web:
+        web.inbox.amounts["BILL1"] = b'{"order":{"amount":5000}}'
+        assert december(web, amount=None) == [("05", "05", 5000), ("15", "15", 5000)]
+        assert len(web.inbox.good("amount")) == questions
