@@ -1,4 +1,4 @@
-"""The only file that registers a plugin: read-only pages behind Airflow's login, and their one entry in the menu."""
+"""The only file that registers a plugin: DOKU's notifications, and read-only pages behind Airflow's login."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from plugins.web.lazily import PagesLazily
+from plugins.web.lazily import NotificationsLazily, PagesLazily
 
 PREFIX = "/doku"
 
@@ -17,11 +17,13 @@ def _base_path() -> str:
 
 
 class DokuPlugin(AirflowPlugin):
-    """Books, breaks, quarantine, summaries and `explain`."""
+    """Books, breaks, quarantine, summaries and `explain` for people; the paths that DOKU calls."""
 
     name = "doku"
+    # In this order: the first whose prefix fits is asked. It alone needs no login: DOKU's signature stands for one.
     fastapi_apps: list[Any] = [  # noqa: RUF012 - as Airflow declares it
-        {"app": PagesLazily(), "url_prefix": PREFIX, "name": "DOKU collections"}
+        {"app": NotificationsLazily(), "url_prefix": f"{PREFIX}/notifications", "name": "DOKU notifications"},
+        {"app": PagesLazily(), "url_prefix": PREFIX, "name": "DOKU collections"},
     ]
     external_views: list[Any] = [  # noqa: RUF012
         {

@@ -6,14 +6,20 @@ A ledger that does not answer is not asked again for a moment, so that requests 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
+from upath import UPath
 
+from include.billing.engine import billing_engine
+from include.doku.sftp import SftpServer
 from include.domain.connection import ConnectionSettings
-from include.domain.errors import DokuError, LedgerUnreachable
+from include.domain.errors import DokuError, LedgerUnreachable, RemoteRefused
+from include.flows.artefacts import Artefacts
+from include.flows.context import FlowContext
 from include.ledger.store import Ledger, prompt_engine
 from include.schemas.profile import Profile
 
@@ -44,6 +50,10 @@ class _Opened:
     ledger: Ledger | None
     problem: DokuError | None
     until: float
+
+
+def _no_server() -> AbstractContextManager[SftpServer]:
+    raise RemoteRefused("Whoever takes notifications has no session at DOKU's SFTP server.")
 
 
 class OpenLedgers:
@@ -100,6 +110,26 @@ class OpenLedgers:
             ledger = replace(ledger, engine=ledger.engine.execution_options(isolation_level="AUTOCOMMIT"))
         with ledger.write() as connection:
             yield connection
+
+    @contextmanager
+    def context(self, profile: Profile, clock: Callable[[], datetime]) -> Iterator[FlowContext]:
+        """A flow's context for a profile, with the two databases and nothing else.
+
+        Raises:
+            ConfigError, LedgerError: As `ledger_of`.
+        """
+        engine = billing_engine(self.connection(profile.connections.billing))
+        try:
+            yield FlowContext(
+                profile=profile,
+                ledger=self.ledger_of(profile),
+                billing=lambda: engine,
+                remote=_no_server,
+                artefacts=Artefacts(UPath("memory://")),
+                clock=clock,
+            )
+        finally:
+            engine.dispose()
 
     def close(self) -> None:
         """Close the databases."""
