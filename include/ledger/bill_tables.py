@@ -58,6 +58,7 @@ bill = Table(
     Column("phone", Text),
     Column("registration", Key(10), nullable=False, comment="How the merchant wants it registered: link or bulk"),
     Column("terms_digest", Key(64), nullable=False, comment="SHA-256 of what the merchant wants, as last seen"),
+    Column("listed_as", Key(64), nullable=False, comment="SHA-256 of its whole row in the merchant's view"),
     Column("asked_terms", Key(64), comment="The same of what DOKU was told last; null: nothing yet"),
     Column("state", Key(10), nullable=False),
     Column("reason", Text, comment="Why it is in that state, in words for people"),

@@ -114,6 +114,10 @@ class Billing(StrictModel):
         default="doku_token_customers", description="View of the customers whose tokens are asked for"
     )
     tokens: SqlName = Field(default="doku_tokens", description="Table that their tokens are written to")
+    bills: SqlName = Field(default="doku_bills", description="View of the bills that DOKU shall charge; [recurring]")
+    bill_status: SqlName = Field(
+        default="doku_bill_status", description="Table that what became of the bills is written to; [recurring]"
+    )
     late_window_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         default=30, description="Charges due longer ago than this are held and shown, not sent"
     )

@@ -109,6 +109,7 @@ def upgrade() -> None:
             "registration", Key(10), nullable=False, comment="How the merchant wants it registered: link or bulk"
         ),
         sa.Column("terms_digest", Key(64), nullable=False, comment="SHA-256 of what the merchant wants, as last seen"),
+        sa.Column("listed_as", Key(64), nullable=False, comment="SHA-256 of its whole row in the merchant's view"),
         sa.Column(
             "asked_terms", Key(64), nullable=True, comment="The same of what DOKU was told last; null: nothing yet"
         ),
