@@ -131,6 +131,8 @@ def steps(records: Records, codes: ResponseCodes, pay_days: Collection[int]) -> 
     yield from _brakes(records)
     yield from _lines(records, codes)
     yield from _other_outcomes(records)
+    yield from _questions(records)
+    yield from _notices(records)
     yield from _testimonies(records)
     yield from _plans(records, pay_days)
     yield from _proposals(records)
@@ -269,6 +271,24 @@ def _other_outcomes(records: Records) -> Iterator[Step]:
         proof = (f"{_foreign(row['proof'])}.",) if row["proof"] else ()
         kind = {"withdrawn": "stopped"}.get(row["status"], str(row["status"]))
         yield Step(row["decided_at"], Order.REPORTED, kind, title, proof, f"witness: {row['witness']}")
+
+
+def _questions(records: Records) -> Iterator[Step]:
+    attempt_no = {row["invoice_number"]: row["attempt_no"] for row in records.attempts}
+    for row in records.questions:
+        title = f"DOKU was asked about attempt {attempt_no[row['subject']]}"
+        said = (f"{_foreign(row['words'])}.",)
+        yield Step(
+            row["asked_at"], Order.REPORTED, "plain", title, said, f"status call, HTTP {row['http_status'] or '-'}"
+        )
+
+
+def _notices(records: Records) -> Iterator[Step]:
+    for row in records.notices:
+        told = row["answered_at"] is not None
+        title = "DOKU was told of the batch file" if told else "DOKU could not be told of the batch file"
+        said = (f"{row['file_name']}: {_foreign(row['words'] or 'no answer was noted')}.",)
+        yield Step(row["answered_at"] or row["tried_at"], Order.BATCH, "plain", title, said, f"{row['tries']} tries")
 
 
 def _testimonies(records: Records) -> Iterator[Step]:

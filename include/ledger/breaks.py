@@ -9,7 +9,7 @@ from datetime import datetime
 from textwrap import dedent
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, text
+from sqlalchemy import BigInteger, BindParameter, Connection, String, bindparam, text
 
 from include.ledger.types import UtcDateTime
 
@@ -54,6 +54,19 @@ _AMOUNT: Final = """
     FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
     WHERE l.report_id = :report_id AND l.line_class = 'amount_differs' AND l.status <> 'reversed'
     GROUP BY l.invoice_number, l.amount, l.currency, a.amount, a.currency
+    ON CONFLICT (profile, kind, subject) DO NOTHING
+"""
+
+# The same by another witness; the same words, so that it is one break whoever says it first.
+_AMOUNT_SAID: Final = """
+    SELECT :profile, 'amount_differs',
+        a.invoice_number || ':' || CAST(:amount AS VARCHAR(20)) || ':' || :currency,
+        a.invoice_number, :amount - a.amount,
+        'sent ' || CAST(a.amount AS VARCHAR(20)) || ' ' || a.currency || ', reported ' || CAST(:amount AS VARCHAR(20))
+            || ' ' || :currency,
+        'open', :at
+    FROM attempt a
+    WHERE a.invoice_number = :invoice_number AND (a.amount <> :amount OR a.currency <> :currency)
     ON CONFLICT (profile, kind, subject) DO NOTHING
 """
 
@@ -319,6 +332,18 @@ def judge_lines(
             listed: BindParameter[Any] = bindparam("codes", value=sorted(codes), expanding=True)
             moment = bindparam("at", value=at, type_=UtcDateTime)
             connection.execute(text(dedent(_OPEN + statement)).bindparams(listed, moment), terms)
+
+
+def judge_amount(
+    connection: Connection, profile: str, invoice_number: str, amount: int, currency: str, at: datetime
+) -> None:
+    """Open the break that a payment of another amount is, by the word of another witness than a report."""
+    statement = text(dedent(_OPEN + _AMOUNT_SAID)).bindparams(
+        bindparam("at", value=at, type_=UtcDateTime),
+        bindparam("amount", value=amount, type_=BigInteger),
+        bindparam("currency", value=currency, type_=String),
+    )
+    connection.execute(statement, {"profile": profile, "invoice_number": invoice_number})
 
 
 def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:

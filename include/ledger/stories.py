@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, or_, select, union
 
+from include.ledger.inbox_tables import batch_notice, status_question
 from include.ledger.tables import (
     approval,
     attempt,
@@ -57,6 +58,8 @@ class Records:
         brakes: Brakes that runs of its batches pulled.
         approvals: Answers to those.
         proposals: Decisions about it that needed a second person.
+        questions: What DOKU was asked about its attempts.
+        notices: What DOKU was told of its batches.
     """
 
     charge_id: str
@@ -75,6 +78,8 @@ class Records:
     brakes: Sequence[Row] = ()
     approvals: Sequence[Row] = ()
     proposals: Sequence[Row] = ()
+    questions: Sequence[Row] = ()
+    notices: Sequence[Row] = ()
 
     @property
     def known(self) -> bool:
@@ -134,6 +139,11 @@ def records_of(connection: Connection, billing_source: str, profile: str, charge
         brakes=_rows(connection, select(brake).where(brake.c.run_id.in_(runs), brake.c.kind != "none")),
         approvals=_rows(connection, select(approval).where(approval.c.run_id.in_(runs))),
         proposals=_proposals(connection, profiles, {charge_id, *numbers}),
+        questions=_rows(connection, select(status_question).where(status_question.c.subject.in_(numbers))
+                        .order_by(status_question.c.question_id)),
+        notices=_rows(connection, select(batch_notice, batch.c.file_name)
+                      .join(batch, batch.c.batch_id == batch_notice.c.batch_id)
+                      .where(batch_notice.c.batch_id.in_(batches)).order_by(batch_notice.c.batch_id)),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What witnesses other than reports say of an attempt, and what it decides."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from textwrap import dedent
 from typing import Final
@@ -48,7 +49,12 @@ class AttemptNow:
 
 @dataclass(frozen=True)
 class Testimony:
-    """What a witness says of an attempt."""
+    """What a witness says of an attempt.
+
+    Attributes:
+        amount: Smallest units, where the witness says it.
+        answer: What DOKU answered beside, as columns of an outcome: response_code, approval_code, ...
+    """
 
     invoice_number: str
     witness: str
@@ -57,6 +63,8 @@ class Testimony:
     said_at: datetime
     evidence: str
     confirmed_by: str | None = None
+    amount: int | None = None
+    answer: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def find_attempt(connection: Connection, profile: str, invoice_number: str) -> AttemptNow | None:
@@ -79,14 +87,16 @@ def keep_testimony(connection: Connection, profile: str, said: Testimony, why: s
         said: What is said.
         why: For the breaks that it resolves.
     """
-    values = {name: getattr(said, name) for name in Testimony.__dataclass_fields__}
+    values = {name: getattr(said, name) for name in Testimony.__dataclass_fields__ if name != "answer"}
     connection.execute(insert(testimony).values({**values, "status": str(said.status), "profile": profile}))
     seen = {"invoice_number": said.invoice_number, "status": str(said.status)}
     where = (outcome.c.invoice_number == said.invoice_number, outcome.c.status == said.status)
     if connection.execute(select(outcome.c.status).where(*where)).first() is None:
         proof = f"{said.said_by}: {said.evidence}"
         connection.execute(
-            insert(outcome).values({**seen, "decided_at": said.said_at, "witness": said.witness, "proof": proof})
+            insert(outcome).values(
+                **seen, decided_at=said.said_at, witness=said.witness, proof=proof, amount=said.amount, **said.answer
+            )
         )
     if said.status in (OutcomeStatus.PAID, OutcomeStatus.REVERSED):
         cancel_plan_of_paid(connection, profile, said.invoice_number, said.said_at)
