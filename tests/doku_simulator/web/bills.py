@@ -276,8 +276,31 @@ class Bills:
         bill = replace(bill, status="active" if succeed else "failed", changed_at=self._now())
         self.save(bill, "registered" if succeed else "registration failed")
         self._tell("registration", bill, bill.token, succeed=succeed, code=code)
+        if succeed and self._config.tell_first_payment and self._config.dialect == "onecheckout":
+            self._tell_first_payment(bill)
         if succeed:
             self.planned(bill)
+
+    def _tell_first_payment(self, bill: Bill) -> None:
+        """No money of the merchant's: it is voided at once."""
+        masked_card, issuer, _ = card_of(bill.token)
+        facts = {
+            "first": True,
+            "billing_number": bill.billing_number,
+            "customer_id": bill.customer_id,
+            "token": bill.token,
+            "amount": bill.amount or 10_000,
+            "currency": bill.currency,
+            "status": "SUCCESS",
+            "date": zulu(self._now()),
+            "reference": f"FIRST{bill.billing_number}",
+            "original_request_id": bill.request_id,
+            "code": "0000",
+            "approval_code": "000000",
+            "masked_card": masked_card,
+            "bank": issuer,
+        }
+        self._notices.send("payment", bill.billing_number, facts)
 
     def _end_card_update(self, bill: Bill, *, succeed: bool) -> None:
         token = self._vault.give(bill.customer_id) if succeed else ""

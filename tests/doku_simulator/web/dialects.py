@@ -123,6 +123,8 @@ class Form:
 
     def _words(self, kind: str, key: str, form: dict[str, str]) -> str:
         hashed = self._config.words
+        if kind == "payment" and form.get("STATUSTYPE") == "P":
+            return words.of_first_payment(hashed, key, self._config.mall_id, form)
         if kind == "payment":
             with_bill = self._config.words_with_bill
             return words.of_charge(hashed, key, self._config.mall_id, form, with_bill=with_bill)
@@ -166,6 +168,7 @@ class Form:
             "VERIFYSTATUS": "NA",
             "SESSIONID": facts["original_request_id"],
             self._config.payment_time_field: paid_at.strftime("%Y%m%d%H%M%S"),
+            **({"STATUSTYPE": "P"} if facts.get("first") else {}),
         }
 
     def _amount(self, facts: Facts) -> dict[str, str]:

@@ -17,8 +17,10 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], handle: Callable[[Question], Answer]) -> None:
-        self.handle_question = handle
+    def __init__(
+        self, address: tuple[str, int], handle: Callable[[Question], Answer], now: Callable[[], float]
+    ) -> None:
+        self.handle_question, self.now = handle, now
         self.open_sockets: set[socket.socket] = set()
         super().__init__(address, _Handler)
 
@@ -69,15 +71,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the base class's names
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The header Date: the clock that signatures go by."""
+        return super().date_time_string(self.server.now() if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """The journals say what happened."""
 
 
 class Listener:
-    """Listens until it is stopped; connections that are still open then are closed."""
+    """Listens until it is stopped; connections that are still open then are closed.
 
-    def __init__(self, host: str, port: int, handle: Callable[[Question], Answer]) -> None:
-        self._server = _Server((host, port), handle)
+    Args:
+        now: What the header Date shows.
+    """
+
+    def __init__(self, host: str, port: int, handle: Callable[[Question], Answer], now: Callable[[], float]) -> None:
+        self._server = _Server((host, port), handle, now)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="doku-http", daemon=True

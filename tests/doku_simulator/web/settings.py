@@ -49,6 +49,8 @@ class HttpConfig:
         registrations_succeed: Share of the customers who begin to register that succeed.
         registrations_abandoned: Share that never come back from the checkout page.
         complete_seconds: Shortest and longest time that a customer takes on the checkout page.
+        tell_first_payment: onecheckout: whether the payment that a card is registered by, and that is then voided, is
+            told as well (STATUSTYPE P).
         link_seconds: How long a checkout link is good for.
         tokens: seeded: customers nobody told us about have tokens by the seed; none: they have none.
         status_wait: Seconds after a charge for which a status question is answered PENDING.
@@ -94,6 +96,7 @@ class HttpConfig:
     registrations_succeed: float = 0.9
     registrations_abandoned: float = 0.05
     complete_seconds: tuple[float, float] = (60.0, 1800.0)
+    tell_first_payment: bool = False
     link_seconds: float = 86400.0
     tokens: str = "seeded"
     status_wait: float = 0.0

@@ -156,7 +156,7 @@ class Web:
 
     def start(self, host: str) -> None:
         if self.config.listen:
-            self._listener = Listener(self.config.host or host, self.config.port, self.handle)
+            self._listener = Listener(self.config.host or host, self.config.port, self.handle, self._skewed)
             self._url = self.config.public_url or f"http://{self.config.host or host}:{self.port}"
 
     def stop(self) -> None:

@@ -36,6 +36,14 @@ def of_charge(kind: str, key: str, mall_id: str, form: Mapping[str, str], *, wit
     )  # fmt: skip
 
 
+def of_first_payment(kind: str, key: str, mall_id: str, form: Mapping[str, str]) -> str:
+    """An ordinary payment (P), such as the one that a card is registered by."""
+    return words(
+        kind, key, form["AMOUNT"], mall_id, key, form["TRANSIDMERCHANT"], form["RESULTMSG"], form["VERIFYSTATUS"],
+        currency=form["CURRENCY"],
+    )  # fmt: skip
+
+
 def of_amount_question(kind: str, key: str, form: Mapping[str, str]) -> str:
     return words(kind, key, form["CUSTOMERID"], key, form["BILLNUMBER"])
 

@@ -33,7 +33,8 @@ def test_over_a_socket(make_config: MakeConfig) -> None:
         web = WebMerchant(simulator)
         assert simulator.describe()["http"]["url"] == f"http://127.0.0.1:{simulator.web.port}"
         assert web.ask(TOKENS, {"customer": {"id": "C1"}})["customer"] == {"id": "C1"}
-        assert web.call(STATUS + "nothing")[0] == 404
+        status, headers, _ = web.call(STATUS + "nothing")
+        assert (status, headers["Date"]) == (404, "Wed, 18 Nov 2026 11:06:40 GMT")
 
 
 def test_what_is_signed_wrongly_is_refused(web: WebMerchant) -> None:

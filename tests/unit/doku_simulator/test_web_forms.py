@@ -15,7 +15,7 @@ import pytest
 
 from tests.doku_simulator.web.answers import Answer, Question
 from tests.unit.doku_simulator.conftest import Play
-from tests.unit.doku_simulator.merchant_web import WebMerchant
+from tests.unit.doku_simulator.merchant_web import WebMerchant, read
 
 REGISTRATION = {
     "MALLID": "10000042", "CHAINMERCHANT": "NA", "TRANSIDMERCHANT": "T1", "AMOUNT": "150000.00", "CURRENCY": "360",
@@ -61,6 +61,23 @@ def test_a_subscription_from_beginning_to_end(play: Play) -> None:
         assert b"5516" in post(web, "/Suite/CheckStatus", {**asked, "TRANSIDMERCHANT": "X"}).body
         assert post(web, "/AccountBilling/DoDeleteSubscriptionSuite", REGISTRATION).body == b"SUCCESS"
         assert web.simulator.web.bills.find("BILL1").status == "cancelled"
+
+
+def test_the_payment_that_a_card_is_registered_by_may_be_told(play: Play) -> None:
+    with play(dialect="onecheckout", tell_first_payment=True) as web:
+        web.simulator.web.bills.register(
+            {
+                "billing_number": "BILL1", "customer_id": "C1", "amount": 5000, "execute_type": "DATE",
+                "execute_date": "1", "start": "20261101",
+            },
+            token="tok",
+        )  # fmt: skip
+        web.simulator.web.tick()
+        form = next(read(body) for url, _, body in web.inbox.came if url.endswith("payment"))
+        key = web.simulator.web.shared_key
+        assert form["STATUSTYPE"] == "P"
+        assert form["WORDS"] == hashlib.sha1(f"5000.0010000042{key}FIRSTBILL1SUCCESSNA".encode()).hexdigest()
+        assert web.simulator.web.recurring == [], "it is voided: no money moved"
 
 
 def test_wrong_words_and_wrong_bills_are_refused(play: Play) -> None:
