@@ -1,4 +1,5 @@
-# Two images: `production` holds the package and what it needs; `playground` adds the tests' simulator and example data.
+# Three images: `production` holds the package and what it needs; `cluster` adds workers behind a queue and files in a
+# bucket; `playground` adds the tests' simulator, an OpenSSH server and example data.
 
 FROM python:3.12-slim-bookworm AS production
 ENV AIRFLOW_HOME=/opt/airflow \
@@ -20,9 +21,20 @@ USER 50000:0
 ENTRYPOINT ["python", "-m"]
 CMD ["airflow", "version"]
 
-FROM production AS playground
+FROM production AS cluster
 USER 0
-COPY requirements-dev.txt ./
-RUN pip install --no-cache-dir --require-hashes -r requirements-dev.txt
+COPY requirements-cluster.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-cluster.txt
+USER 50000:0
+
+FROM cluster AS playground
+USER 0
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends openssh-server openssh-client \
+    && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
+    && mkdir -p /bucket /sftp \
+    && chown 50000:0 /bucket /sftp
+COPY requirements-cluster-dev.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-cluster-dev.txt
 COPY tests ./tests
 USER 50000:0

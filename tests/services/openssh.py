@@ -76,7 +76,7 @@ def openssh_server(folders: tuple[str, ...] = ("inbound", "outbound", "archive")
         served = _make_folders(home, folders, user if as_root else None)
         port = free_port()
         config = home / "sshd_config"
-        config.write_text(_config(home, port, user, served if as_root else None))
+        config.write_text(sshd_config(home, port, user, served if as_root else None))
         server = start("OpenSSH", [sshd, "-D", "-e", "-f", config], log=home / "sshd.log", cwd=home)
         try:
             wait_until(lambda: listens(port), server, timeout=20, what="OpenSSH")
@@ -122,12 +122,13 @@ def _make_folders(home: Path, folders: tuple[str, ...], owner: str | None) -> Pa
     return served
 
 
-def _config(home: Path, port: int, user: str, chroot: Path | None) -> str:
+def sshd_config(home: Path, port: int, user: str, chroot: Path | None, address: str = "127.0.0.1") -> str:
+    """What sshd is told: SFTP only, by the key in `home`/authorized_keys; host key `home`/host_key."""
     lines = [
         f"Port {port}",
-        "ListenAddress 127.0.0.1",
+        f"ListenAddress {address}",
         f"HostKey {home / 'host_key'}",
-        f"PidFile {home / 'sshd.pid'}",
+        "PidFile none",
         f"AuthorizedKeysFile {home / 'authorized_keys'}",
         f"AllowUsers {user}",
         "PasswordAuthentication no",

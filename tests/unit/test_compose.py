@@ -12,7 +12,13 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
 SERVICES = yaml.safe_load(COMPOSE)["services"]
-_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+_COMPONENTS = {
+    "api-server": ["airflow", "api-server"],
+    "scheduler": ["airflow", "scheduler"],
+    "dag-processor": ["airflow", "dag-processor"],
+    "triggerer": ["airflow", "triggerer"],
+    "worker": ["airflow", "celery", "worker"],
+}
 
 
 def _names_in_example() -> dict[str, str]:
@@ -31,7 +37,7 @@ def test_the_example_holds_no_secret():
 
 @pytest.mark.parametrize("name", _COMPONENTS)
 def test_each_component_of_airflow_waits_for_both_schemas(name):
-    assert SERVICES[name]["command"] == ["airflow", name]
+    assert SERVICES[name]["command"] == _COMPONENTS[name]
     assert SERVICES[name]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
 
 
@@ -40,10 +46,42 @@ def test_services_wait_only_for_services_that_exist():
         assert set(service.get("depends_on", {})) <= set(SERVICES)
 
 
-def test_ports_are_open_on_this_machine_only():
+def test_only_the_user_interface_is_open_and_on_this_machine_only():
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert ports
-    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert ports == ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"]
+
+
+def test_nothing_runs_as_root_or_with_a_right_that_it_does_not_need():
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        if service["image"] == "doku-account-billing-playground":
+            assert "user" not in service, name  # as the image says
+        else:
+            assert service["user"] not in ("root", "0"), name
+    stages = re.split(r"^FROM ", (PROJECT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert all(re.findall(r"^USER (\S+)", stage, re.MULTILINE)[-1] == "50000:0" for stage in stages)
+
+
+def test_every_version_is_pinned():
+    for name, service in SERVICES.items():
+        if service["image"] != "doku-account-billing-playground":
+            assert re.search(r":\d+(\.\d+)+", service["image"]), name
+
+
+def test_what_runs_all_the_time_says_whether_it_is_well():
+    for name, command in _COMPONENTS.items():
+        assert "test" in SERVICES[name]["healthcheck"], command
+    assert {"healthcheck"} <= set(SERVICES["postgres"]) & set(SERVICES["redis"])
+
+
+def test_no_secret_stands_in_it():
+    told = [pair for service in SERVICES.values() for pair in service.get("environment", {}).items()]
+    secret = re.compile(r"(PASSWORD|SECRET|FERNET_KEY)$")
+    values = {name: value for name, value in told if secret.search(name)}
+    assert values
+    assert all(re.fullmatch(r"\$\{\w+(:[?-].*)?\}", str(value)) for value in values.values()), values
+    assert not re.search(r"://\w*:(?!\$\{)", COMPOSE)
 
 
 def test_the_secrets_backend_is_told_valid_json():
