@@ -53,8 +53,8 @@ REASONS: Final[Mapping[str, str]] = {
     "not_allowed": "The profile does not collect this currency (limits.currencies).",
     "unknown_word": "The word is none of those that this column knows: schedule day, date or dates; registration link "
     "or bulk; status wanted or cancelled.",
-    "no_schedule": "The days are not those of a schedule: MON..SUN for day, 1..28 for date, ISO dates for dates; months "
-    "JAN..DEC, and none for dates; the end not before the start.",
+    "no_schedule": "The days are not those of a schedule: MON..SUN for day, 1..28 for date, ISO dates for dates; "
+    "months JAN..DEC, and none for dates; the end not before the start.",
     "other_profile": "Another profile of this billing database has a bill of that number. Leave it out of one view.",
     "other_customer": "The bill belongs to another customer. A bill never changes hands: give the new one a number of "
     "its own.",

@@ -3,9 +3,10 @@
 Default: the form of the ABU page, the more exact of the two [ABU, certain for that product; inferred for Batch Upload].
 """
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from include.schemas.strict import StrictModel
 
@@ -35,3 +36,17 @@ class EnvelopeSpec(StrictModel):
         default="encoded",
         description="encoded: characters of the wrapped key as written, 0344 [ABU]; raw: its bytes, 128 [BU]",
     )
+
+
+class PublicKeyEntry(StrictModel):
+    """One of DOKU's public keys. DOKU changes it every year or half-year: keep the old and the new one here."""
+
+    file: str = Field(description="PEM file, relative to the profile's folder")
+    valid_from: date
+    valid_until: date
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.valid_until < self.valid_from:
+            raise ValueError("valid_until is before valid_from")
+        return self

@@ -18,7 +18,7 @@ from include.domain.errors import ConfigError
 from include.domain.file_names import FileNameTemplate
 from include.domain.money import CURRENCY_EXPONENT, MAX_AMOUNT
 from include.schemas.codes import CodeEntry
-from include.schemas.envelope import EnvelopeSpec
+from include.schemas.envelope import EnvelopeSpec, PublicKeyEntry
 from include.schemas.http_settings import HttpSettings
 from include.schemas.notification_settings import NotificationSettings
 from include.schemas.recurring_settings import RecurringSettings
@@ -235,20 +235,6 @@ class Token(StrictModel):
         return pattern
 
 
-class PublicKeyEntry(StrictModel):
-    """One of DOKU's public keys. DOKU changes it every year or half-year: keep the old and the new one here."""
-
-    file: str = Field(description="PEM file, relative to the profile's folder")
-    valid_from: date
-    valid_until: date
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.valid_until < self.valid_from:
-            raise ValueError("valid_until is before valid_from")
-        return self
-
-
 class BatchSettings(StrictModel):
     """How batch files look, are named, sealed and delivered."""
 
@@ -441,6 +427,11 @@ class Profile(StrictModel):
             raise ValueError("there is neither [batch] nor [recurring]: such a profile does nothing")
         if self.sends_batches and self.connections.sftp_or_none is None:
             raise ValueError("[batch] needs connections.sftp")
+        bulk = self.recurring_or_none and self.recurring_or_none.bulk_or_none
+        if bulk and self.connections.sftp_or_none is None:
+            raise ValueError("[recurring.bulk] needs connections.sftp")
+        if bulk and not bulk.public_keys and bulk.sealed and not self.sends_batches:
+            raise ValueError("[recurring.bulk] needs public_keys: there is no [batch] to take them from")
         if self.has_tokens and self.connections.doku_or_none is None:
             raise ValueError("[tokens] needs connections.doku")
         return self
