@@ -1,0 +1,178 @@
+"""Breaks of DOKU's charges for bills: opened, opened again and resolved as what was said makes them.
+
+A person's word on a break stands until more is said of it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, exists, insert, or_, select, update
+
+from include.domain.bill_judgement import Expected, Matter, subject_of
+from include.domain.states import UNRESOLVED, BreakKind, BreakState
+from include.ledger.bill_tables import amount_question, bill_attempt, bill_charge
+from include.ledger.breaks import RULE
+from include.ledger.tables import recon_break
+
+OF_TRANSACTIONS: Final = (
+    BreakKind.UNEXPECTED_CHARGE, BreakKind.AMOUNT_DIFFERS, BreakKind.PARTIAL_REFUND, BreakKind.PARTIAL_APPROVAL,
+    BreakKind.CONFLICT, BreakKind.WITNESSES_DISAGREE,
+)  # fmt: skip
+"""Breaks that are about one of DOKU's transactions, which `invoice_number` names."""
+
+NO_LONGER: Final = "what was said since shows that it is none"
+CAME: Final = "the charge has an answer"
+
+_ANEW: Final[dict[str, Any]] = dict.fromkeys(
+    ("explained_by", "explained_at", "explanation", "closed_by", "closed_at", "closed_reason", "booked")
+)
+_MANY: Final = 500
+
+
+def keep_matters(
+    connection: Connection,
+    profile: str,
+    found: Iterable[Matter],
+    at: datetime,
+    *,
+    references: Collection[str],
+    charge_ids: Collection[str],
+) -> None:
+    """Make the breaks about some transactions and charges those that were found.
+
+    Args:
+        references: The transactions that were judged.
+        charge_ids: The charges that were judged.
+    """
+    wanted = {(str(one.kind), one.subject): one for one in found}
+    known = _known(connection, profile, references, charge_ids, {subject for _, subject in wanted})
+    for key, matter in sorted(wanted.items()):
+        _keep(connection, profile, matter, known.get(key), at)
+    for key, row in known.items():
+        if key not in wanted and row["state"] != BreakState.RESOLVED and row["kind"] != BreakKind.UNLISTED_CODE:
+            _resolve(connection, row["break_id"], NO_LONGER, at)
+
+
+def resolve_came(connection: Connection, profile: str, charge_ids: Collection[str], at: datetime) -> None:
+    """A charge that was missing has an answer."""
+    subjects = [subject_of(charge_id) for charge_id in charge_ids]
+    for start in range(0, len(subjects), _MANY):
+        where = _open(profile, BreakKind.MISSING_CHARGE, recon_break.c.subject.in_(subjects[start : start + _MANY]))
+        connection.execute(update(recon_break).where(*where).values(**_resolved(CAME, at)))
+
+
+def open_missing(connection: Connection, profile: str, charges: Iterable[Expected], details: str, at: datetime) -> int:
+    """Charges that did not come; how many breaks are new."""
+    new = 0
+    for one in charges:
+        subject = subject_of(one.charge_id)
+        said = f"charge {one.charge_id} of customer {one.customer_id}: {details}"
+        matter = Matter(BreakKind.MISSING_CHARGE, subject, None, one.amount or 0, said)
+        row = _find(connection, profile, matter)
+        if row is None:
+            _keep(connection, profile, matter, None, at)
+            new += 1
+    return new
+
+
+def judge_answered_amounts(
+    connection: Connection, profile: str, billing_source: str, now_said: Mapping[tuple[str, date], int | None],
+    at: datetime,
+) -> int:  # fmt: skip
+    """Compare what DOKU was answered with what the merchant's view says now; how many differ.
+
+    Args:
+        now_said: The view's amount by billing number and day; None: it names none any more.
+    """
+    q = amount_question.c
+    differ = 0
+    for (number, day), amount in sorted(now_said.items()):
+        where = (q.billing_source == billing_source, q.billing_number == number, q.expected_on == day)
+        row = connection.execute(select(q.amount, q.currency).where(*where)).one_or_none()
+        if row is None or row.amount is None:
+            continue
+        charge_id = f"{number}/{day.isoformat()}"
+        says = "no amount" if amount is None else f"{amount} {row.currency}"
+        details = f"charge {charge_id}: DOKU was answered {row.amount} {row.currency}, the view says {says} now"
+        matter = Matter(
+            BreakKind.AMOUNT_CHANGED, subject_of(charge_id), None, (amount or 0) - int(row.amount), details,
+            "the view says again what DOKU was answered" if amount == row.amount else None,
+        )  # fmt: skip
+        known = _find(connection, profile, matter)
+        differ += matter.over is None
+        if matter.over is None or (known is not None and known["state"] != BreakState.RESOLVED):
+            _keep(connection, profile, matter, known, at)
+    return differ
+
+
+def resolve_listed(connection: Connection, profile: str, codes: Collection[str], at: datetime) -> None:
+    """Codes that somebody has listed by now, and for which nothing of the profile is unknown any more."""
+    for code in codes:
+        where = _open(profile, BreakKind.UNLISTED_CODE, recon_break.c.subject == code)
+        connection.execute(update(recon_break).where(*where).values(**_resolved("the code is listed now", at)))
+
+
+def missing_without_answer(connection: Connection, profile: str, charge_id: str) -> bool:
+    """Whether a missing charge still has no answer."""
+    same = and_(
+        bill_attempt.c.billing_source == bill_charge.c.billing_source,
+        bill_attempt.c.billing_number == bill_charge.c.billing_number,
+        bill_attempt.c.expected_on == bill_charge.c.expected_on,
+    )
+    where = (bill_charge.c.profile == profile, bill_charge.c.charge_id == charge_id, ~exists().where(same))
+    return connection.execute(select(bill_charge.c.charge_id).where(*where)).first() is not None
+
+
+def _known(
+    connection: Connection,
+    profile: str,
+    references: Collection[str],
+    charge_ids: Collection[str],
+    subjects: Collection[str],
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    k = recon_break.c
+    of_charges = [subject_of(one) for one in charge_ids]
+    about = or_(
+        and_(k.kind.in_(OF_TRANSACTIONS), k.invoice_number.in_(list(references))),
+        and_(k.kind == BreakKind.COLLECTED_TWICE, k.subject.in_(of_charges)),
+        and_(k.kind == BreakKind.UNLISTED_CODE, k.subject.in_(list(subjects))),
+    )
+    rows = connection.execute(select(recon_break).where(k.profile == profile, about)).mappings()
+    return {(row["kind"], row["subject"]): dict(row) for row in rows}
+
+
+def _find(connection: Connection, profile: str, matter: Matter) -> Mapping[str, Any] | None:
+    k = recon_break.c
+    where = (k.profile == profile, k.kind == matter.kind, k.subject == matter.subject)
+    row = connection.execute(select(recon_break).where(*where)).mappings().one_or_none()
+    return dict(row) if row is not None else None
+
+
+def _keep(connection: Connection, profile: str, matter: Matter, known: Mapping[str, Any] | None, at: datetime) -> None:
+    says = {"invoice_number": matter.reference, "amount": matter.amount, "details": matter.details}
+    now = _resolved(matter.over, at) if matter.over is not None else {"state": BreakState.OPEN}
+    if known is None:
+        values = {"profile": profile, "kind": matter.kind, "subject": matter.subject, "opened_at": at, **says, **now}
+        connection.execute(insert(recon_break).values(values))
+        return
+    more = any(known[name] != value for name, value in says.items())
+    by_rule = known["state"] == BreakState.RESOLVED and known["closed_by"] == RULE
+    over_anew = matter.over is not None and (known["state"] != BreakState.RESOLVED or more)
+    open_anew = matter.over is None and (more or by_rule)
+    if over_anew or open_anew:
+        where = recon_break.c.break_id == known["break_id"]
+        connection.execute(update(recon_break).where(where).values(**{**_ANEW, **says, **now}))
+
+
+def _resolve(connection: Connection, break_id: int, why: str, at: datetime) -> None:
+    connection.execute(update(recon_break).where(recon_break.c.break_id == break_id).values(**_resolved(why, at)))
+
+
+def _resolved(why: str | None, at: datetime) -> dict[str, Any]:
+    return {"state": BreakState.RESOLVED, "closed_by": RULE, "closed_at": at, "closed_reason": why}
+
+
+def _open(profile: str, kind: BreakKind, *conditions: Any) -> tuple[Any, ...]:
+    k = recon_break.c
+    return (k.profile == profile, k.kind == kind, k.state.in_(UNRESOLVED), *conditions)

@@ -1,0 +1,101 @@
+"""What was said of DOKU's transactions for bills: kept once, whoever says it, and read for judging."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, Final, cast
+
+from sqlalchemy import Connection, select, tuple_
+
+from include.domain.bill_judgement import Meaning, Said
+from include.domain.states import OutcomeStatus
+from include.ledger.bill_tables import bill_testimony
+from include.ledger.once import insert_new
+
+Reader = Callable[[str | None, bool | None, str | None], Meaning]
+"""What a word, what it says of success, and a code decide, by the codes of today."""
+
+_MANY: Final = 500
+_OF_CONTENT: Final = (
+    "reference", "billing_number", "expected_on", "witness", "word", "succeeded", "response_code", "response_message",
+    "approval_code", "customer_id", "amount", "currency", "charged_on", "masked_card", "bank",
+)  # fmt: skip
+_COLUMNS: Final = [bill_testimony.c[name] for name in (*Said.__dataclass_fields__, "succeeded")
+                   if name in bill_testimony.c]  # fmt: skip
+
+
+def keep_said(connection: Connection, values: Mapping[str, Any]) -> bool:
+    """Keep what a witness says; False when the very same was kept before.
+
+    What a notification says is known by its content: a repeat with another envelope is the same. A person, and DOKU
+    when it is asked again, say it anew each time.
+
+    Args:
+        values: The columns of `bill_testimony`, without id and matter.
+    """
+    told = {name: values.get(name) for name in _OF_CONTENT}
+    if values["witness"] != "notification":
+        told |= {name: values.get(name) for name in ("status", "said_by", "said_at", "evidence")}
+    matter = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    return insert_new(connection, bill_testimony, [{**values, "matter": matter}]) == 1
+
+
+def said_of(connection: Connection, profile: str, references: Collection[str], read: Reader) -> dict[str, list[Said]]:
+    """All that was said of some transactions, by their reference."""
+    found: dict[str, list[Said]] = {}
+    listed = sorted(references)
+    for start in range(0, len(listed), _MANY):
+        of_some = bill_testimony.c.reference.in_(listed[start : start + _MANY])
+        for one in _said(connection, profile, read, of_some):
+            found.setdefault(str(one.reference), []).append(one)
+    return found
+
+
+def said_of_charges(
+    connection: Connection, profile: str, charges: Iterable[tuple[str, date]], read: Reader
+) -> dict[tuple[str, date], list[Said]]:
+    """What was said of some charges and named no transaction, by billing number and day."""
+    found: dict[tuple[str, date], list[Said]] = {}
+    listed = sorted(charges)
+    known_by = tuple_(bill_testimony.c.billing_number, bill_testimony.c.expected_on)
+    for start in range(0, len(listed), _MANY):
+        of_some = known_by.in_(listed[start : start + _MANY])
+        for one in _said(connection, profile, read, bill_testimony.c.reference.is_(None), of_some):
+            found.setdefault((one.billing_number, cast("date", one.expected_on)), []).append(one)
+    return found
+
+
+def undecided_codes(connection: Connection, profile: str) -> dict[str, set[str]]:
+    """Response code -> the transactions that were unknown for it when a notification said it."""
+    table = bill_testimony.c
+    where = (
+        table.profile == profile, table.witness == "notification", table.status == OutcomeStatus.UNKNOWN,
+        table.response_code.is_not(None),
+    )  # fmt: skip
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(select(table.response_code, table.reference).where(*where).distinct()):
+        found.setdefault(row.response_code, set()).add(row.reference)
+    return found
+
+
+def days_spoken_of(connection: Connection, profile: str, run_id: int, since: datetime) -> set[str]:
+    """The transactions of which something was said in a run, or since it began."""
+    table = bill_testimony.c
+    where = (table.profile == profile, (table.run_id == run_id) | (table.kept_at >= since))
+    return {str(row[0]) for row in connection.execute(select(table.reference).where(*where)) if row[0]}
+
+
+def _said(connection: Connection, profile: str, read: Reader, *conditions: Any) -> list[Said]:
+    statement = select(*_COLUMNS).where(bill_testimony.c.profile == profile, *conditions)
+    rows = connection.execute(statement.order_by(bill_testimony.c.testimony_id)).mappings()
+    return [_judged(dict(row), read) for row in rows]
+
+
+def _judged(row: dict[str, Any], read: Reader) -> Said:
+    succeeded = row.pop("succeeded")
+    if row["witness"] != "notification":
+        return Said(**{**row, "status": OutcomeStatus(row["status"])})
+    meaning = read(row["word"], succeeded, row["response_code"])
+    flags = {name: getattr(meaning, name) for name in Meaning.__dataclass_fields__}
+    return Said(**{**row, **flags})
