@@ -147,6 +147,8 @@ def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading,
     reason = _why_not(connection, run)
     if reason:
         hold_the_rest(connection, reason)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE staged_fate"))
     keep = {"run_id": run.run_id}
     connection.execute(text(dedent(_KEEP_PASSED_OVER)), keep)
     connection.execute(text(dedent(_KEEP_QUARANTINED)), {**keep, "billing_source": plan.billing_source})

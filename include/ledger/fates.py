@@ -16,21 +16,27 @@ from include.ledger.recovered import complete_recovered
 
 _INSERT: Final = "INSERT INTO staged_fate (row_no, fate, reason"
 
+_SEVERAL: Final = """
+    CREATE TEMPORARY TABLE staged_several AS
+    SELECT charge_id, min(row_no) AS first_row FROM staged_charge WHERE charge_id IS NOT NULL
+    GROUP BY charge_id HAVING count(*) > 1
+"""
+
 _REPEATED: Final = """
-    WITH several AS (
-        SELECT charge_id, min(row_no) AS first_row,
-               count(DISTINCT coalesce(customer_id, '') || '|' || coalesce(billing_number, '') || '|' ||
-                     coalesce(token, '') || '|' || CAST(amount AS VARCHAR(30)) || '|' ||
-                     coalesce(currency, '') || '|' ||
-                     coalesce(CAST(due_date AS VARCHAR(10)), '') || '|' || coalesce(channel, '') || '|' ||
-                     coalesce(description, '') || '|' || coalesce(network, '') || '|' ||
-                     coalesce(billing_period, '') || '|' ||
-                     coalesce(CAST(attempt_no AS VARCHAR(10)), '') || '|' || coalesce(reasons, '')) AS forms
-        FROM staged_charge WHERE charge_id IS NOT NULL
-        GROUP BY charge_id HAVING count(*) > 1
+    WITH forms AS (
+        SELECT s.charge_id, min(d.first_row) AS first_row,
+               count(DISTINCT coalesce(s.customer_id, '') || '|' || coalesce(s.billing_number, '') || '|' ||
+                     coalesce(s.token, '') || '|' || CAST(s.amount AS VARCHAR(30)) || '|' ||
+                     coalesce(s.currency, '') || '|' ||
+                     coalesce(CAST(s.due_date AS VARCHAR(10)), '') || '|' || coalesce(s.channel, '') || '|' ||
+                     coalesce(s.description, '') || '|' || coalesce(s.network, '') || '|' ||
+                     coalesce(s.billing_period, '') || '|' ||
+                     coalesce(CAST(s.attempt_no AS VARCHAR(10)), '') || '|' || coalesce(s.reasons, '')) AS forms
+        FROM staged_charge s JOIN staged_several d ON d.charge_id = s.charge_id
+        GROUP BY s.charge_id
     )
     {insert}) SELECT s.row_no, 'quarantine', CASE WHEN d.forms = 1 THEN 'row:repeated' ELSE 'row:conflicting' END
-    FROM staged_charge s JOIN several d ON d.charge_id = s.charge_id
+    FROM staged_charge s JOIN forms d ON d.charge_id = s.charge_id
     WHERE d.forms > 1 OR s.row_no > d.first_row
 """
 # Identical rows: the first goes on. Differing rows with one charge id: nobody can say which is right, all are kept out.
@@ -233,6 +239,7 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
         "pay_day": int(terms.again.pay_day),
         "max_per_charge": terms.again.max_per_charge,
     }
+    connection.execute(text(dedent(_SEVERAL)))
     _run(connection, _REPEATED)
     connection.execute(text(dedent(_HISTORY)), {"billing_source": terms.billing_source})
     complete_recovered(connection)
@@ -246,7 +253,7 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     )  # fmt: skip
     for statement in rules:
         _run(connection, statement, {name: value for name, value in values.items() if f":{name}" in statement})
-    for name in ("staged_plan", "staged_last", "staged_history"):
+    for name in ("staged_plan", "staged_last", "staged_history", "staged_several"):
         connection.execute(text(f"DROP TABLE {name}"))
 
 

@@ -28,12 +28,13 @@ _OPEN: Final = """
 _MENDED: Final = """
     UPDATE quarantine
     SET state = 'released', released_by = 'mended', released_at = :at, release_reason = 'passes every check'
-    WHERE state = 'open' AND billing_source = :billing_source AND charge_id IN (
+    WHERE state = 'open' AND billing_source = :billing_source AND last_run_id <> :run_id AND charge_id IN (
         SELECT s.charge_id FROM staged_charge s LEFT JOIN staged_fate f ON f.row_no = s.row_no
         WHERE s.reasons IS NULL AND coalesce(f.fate, 'claim') <> 'quarantine')
       AND NOT EXISTS (SELECT 1 FROM quarantined_charge k WHERE k.run_id = :run_id
         AND k.charge_id = quarantine.charge_id AND k.reasons <> 'row:repeated')
 """
+# What this run rejected is open by it and not mended by it: it is not even looked for among what was read.
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class Ledger:
         """One connection with its own temporary tables, for reading a day in and deciding on it."""
         with errors_named(), self.engine.connect() as connection:
             with connection.begin():
+                _make_room(connection)
                 work_tables.work.create_all(connection, checkfirst=False)
             yield Workspace(connection)
 
@@ -101,6 +102,13 @@ class Workspace:
                 yield writing
         finally:
             self.connection.execution_options(doku_write=False)
+
+
+def _make_room(connection: Connection) -> None:
+    """Let a session keep its temporary tables, sorts and hashes in memory: by default PostgreSQL has room for few."""
+    if connection.dialect.name == "postgresql":
+        for setting in ("temp_buffers", "work_mem"):
+            connection.execute(text(f"SET {setting} = '64MB'"))
 
 
 def ledger_engine(settings: ConnectionSettings, busy_seconds: float = SQLITE_BUSY_SECONDS) -> Engine:

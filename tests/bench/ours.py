@@ -130,4 +130,11 @@ if __name__ == "__main__":
     from tests.bench.ground import Told
 
     told_now = Told.loads(sys.stdin.read())
+    statements = None
+    if told_now.profile_to:
+        from tests.bench.statements import Statements
+
+        statements = Statements()
     sys.stdout.write(json.dumps({"submit": submit, "reconcile": reconcile}[sys.argv[1]](told_now)) + "\n")
+    if statements and told_now.profile_to:
+        statements.keep(Path(told_now.profile_to) / f"statements_{sys.argv[1]}.txt")
