@@ -13,7 +13,8 @@ from include.doku.sftp import SftpServer, SftpSettings, connect
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError
 from include.flows.artefacts import Artefacts, StoragePath
-from include.flows.context import FlowContext, ReportKey
+from include.flows.context import FlowContext, OneCheckout, ReportKey
+from include.flows.onecheckout_account import account_of, base_url_of
 from include.ledger.store import Ledger, ledger_engine
 from include.schemas.profile import Profile
 
@@ -47,6 +48,9 @@ def flow_context(
         connection = look_up(profile.connections.doku)
         return DokuApi(ApiSettings.from_connection(connection, profile.http, profile.environment), clock)
 
+    def onecheckout() -> OneCheckout:
+        return OneCheckout(account_of(profile, look_up), base_url_of(profile, look_up))
+
     def report_key() -> ReportKey | None:
         conn_id = profile.connections.report_key
         if conn_id is None:
@@ -69,6 +73,7 @@ def flow_context(
             clock=clock,
             report_key=report_key,
             api=api,
+            onecheckout=onecheckout,
         )
     finally:
         engine.dispose()

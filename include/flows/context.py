@@ -1,7 +1,7 @@
 """What every flow is given: a profile, two databases, DOKU's server, a place for files and a clock."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -12,11 +12,13 @@ from sqlalchemy import Engine
 from include.doku.api import DokuApi
 from include.doku.keys import DatedKey, PrivateKey, PublicKey, choose_key, load_private_key, load_public_key
 from include.doku.sftp import SftpServer
+from include.doku.words import WordsAccount
 from include.domain.calendar import AttemptDays, Calendar, local_date
 from include.domain.errors import ConfigError, KeyFileError
 from include.flows.artefacts import Artefacts
 from include.ledger.store import Ledger
 from include.schemas.calendars import calendar_of, holidays_of
+from include.schemas.envelope import PublicKeyEntry
 from include.schemas.layout import Layout, load_layout
 from include.schemas.profile import Profile
 
@@ -27,6 +29,18 @@ class ReportKey:
 
     text: str = field(repr=False)
     password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class OneCheckout:
+    """DOKU's older interface: who we are there, and where customers' browsers post to."""
+
+    account: WordsAccount
+    base_url: str
+
+
+def _no_onecheckout() -> OneCheckout:
+    raise ConfigError("the profile", "connections.onecheckout", "missing, and this needs DOKU's older interface")
 
 
 def _no_api() -> DokuApi:
@@ -45,6 +59,7 @@ class FlowContext:
         billing: The merchant's billing database; opened when first asked for.
         remote: Opens a session at DOKU's SFTP server.
         api: DOKU's HTTP API; opened when first asked for. ConfigError: the profile names none.
+        onecheckout: DOKU's older interface. ConfigError: the profile names none.
         report_key: The merchant's private key from a connection, or None.
         clock: The present moment, with a timezone.
         wait: Waits for some seconds.
@@ -60,6 +75,7 @@ class FlowContext:
     clock: Callable[[], datetime]
     report_key: Callable[[], ReportKey | None] = lambda: None
     api: Callable[[], DokuApi] = _no_api
+    onecheckout: Callable[[], OneCheckout] = _no_onecheckout
     wait: Callable[[float], None] = time.sleep
     rehearsing: bool = False
     step: Callable[[str], None] = _no_step
@@ -97,9 +113,17 @@ class FlowContext:
         """The layout that reports are read in."""
         return self._layout(self.profile.report.layout, "report", "report.layout")
 
-    def public_key(self, on: date) -> PublicKey:
-        """DOKU's public key for a day. KeyFileError: none is valid, or its file cannot be used."""
-        entries = self.profile.batch.public_keys
+    def registration_layout(self, name: str) -> Layout:
+        """The layout that files which register bills are written in."""
+        return self._layout(name, "register", "recurring.bulk.layout")
+
+    def public_key(self, on: date, entries: Sequence[PublicKeyEntry] = ()) -> PublicKey:
+        """DOKU's public key for a day. KeyFileError: none is valid, or its file cannot be used.
+
+        Args:
+            entries: Keys to choose from; by default those of `[batch]`.
+        """
+        entries = entries or self.profile.batch.public_keys
         chosen = choose_key([DatedKey(key.valid_from, key.valid_until, key.file) for key in entries], on)
         return load_public_key(self._key_bytes(chosen.source, "batch.public_keys"), chosen.source)
 

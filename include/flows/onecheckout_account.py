@@ -29,3 +29,15 @@ def account_of(profile: Profile, look_up: Callable[[str], ConnectionSettings]) -
         raise ConfigError(where, "extra.words", f"is none of {', '.join(_ALGORITHMS)}")
     chain = str(connection.extra.get("chain_merchant", "NA"))
     return WordsAccount(connection.login, connection.password, chain, algorithm)
+
+
+def base_url_of(profile: Profile, look_up: Callable[[str], ConnectionSettings]) -> str:
+    """Where customers' browsers post to, without a slash at its end. ConfigError: the connection does not say."""
+    connection = look_up(profile.connections.onecheckout)
+    host = (connection.host or "").rstrip("/")
+    if not host:
+        raise ConfigError(f"connection {connection.conn_id}", "host", "is empty; put DOKU's host there")
+    if "://" in host:
+        return host
+    port = f":{connection.port}" if connection.port else ""
+    return f"{connection.schema or 'https'}://{host}{port}"

@@ -18,6 +18,7 @@ from include.ledger.bill_tables import bill, bill_event
 from include.ledger.once import insert_new
 from include.ledger.store import lock
 
+_WANTED: Final = (BillState.WANTED, BillState.ASKED, BillState.ACTIVE, BillState.REFUSED)
 DOKU: Final = "DOKU"
 VIEW: Final = "the merchant's view"
 REGISTER: Final = "register"
@@ -73,9 +74,15 @@ class Bill:
         return Key(self.billing_source, self.billing_number)
 
     @property
-    def days(self) -> BillSchedule:
-        """Its schedule."""
-        return BillSchedule.read(self.schedule, self.schedule_on, self.months, self.starts_on, self.ends_on)
+    def terms(self) -> BillTerms:
+        """What the merchant wants of it."""
+        return BillTerms(
+            billing_number=self.billing_number, customer_id=self.customer_id, amount=self.amount,
+            currency=self.currency, description=self.description, wanted=self.state in _WANTED,
+            schedule=BillSchedule.read(self.schedule, self.schedule_on, self.months, self.starts_on, self.ends_on),
+            registration="bulk" if self.registration == "bulk" else "link", customer_name=self.customer_name,
+            email=self.email, phone=self.phone,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -245,7 +252,9 @@ def mark_told(connection: Connection, told: Iterator[Bill] | Sequence[Bill], at:
         connection.execute(update(bill).where(*_is(one.key), *same).values(told_at=at))
 
 
-_TOLD: Final = ("state", "reason", "checkout_url", "masked_card", "asked_at", "registered_at", "over_at", "terms_digest")
+_TOLD: Final = (
+    "state", "reason", "checkout_url", "masked_card", "asked_at", "registered_at", "over_at", "terms_digest",
+)  # fmt: skip
 
 
 def _is(key: Key) -> tuple[ColumnElement[bool], ...]:

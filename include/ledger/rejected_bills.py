@@ -25,10 +25,11 @@ def keep_rejected(connection: Connection, profile: str, rows: Sequence[tuple[str
     if not rows:
         return
     insert_for = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    seen = {"first_seen_at": now, "last_seen_at": now}
     values = [
-        {"profile": profile, "row_key": key, "reasons": reasons, "words": words, "first_seen_at": now, "last_seen_at": now}
+        {"profile": profile, "row_key": key, "reasons": reasons, "words": words, **seen}
         for key, reasons, words in {row[0]: row for row in rows}.values()
-    ]  # fmt: skip
+    ]
     statement = insert_for(rejected_bill).values(values)
     again = {name: statement.excluded[name] for name in ("reasons", "words", "last_seen_at")}
     connection.execute(statement.on_conflict_do_update(index_elements=["profile", "row_key"], set_=again))
