@@ -83,10 +83,10 @@ class Charges:
 
     def plan(self, bill: Bill, after: date | None = None) -> None:
         """Plan the bill's next charge: after that day, or from now on. Without one an active bill has ended."""
-        day = after + timedelta(days=1) if after else local_day(self._now())
+        day = after or local_day(self._now())
+        if after or not self._config.same_day or self._time(bill, day) <= self._now():
+            day += timedelta(days=1)
         due = bill.schedule.next(day)
-        if after is None and due is not None and self._time(bill, due) <= self._now():
-            due = bill.schedule.next(due + timedelta(days=1))  # today's hour has passed
         if due is not None:
             self._plan(bill, due, self._time(bill, due))
         elif bill.status == "active":

@@ -41,6 +41,7 @@ class HttpConfig:
         start_at: The simulated clock's first moment; None: the real time, until `advance_to` is called.
         charge_at: Local time of scheduled charges.
         charge_spread_seconds: Charges of a day are spread over so many seconds after it, by the seed.
+        same_day: Whether a bill that is registered on a due day, before its hour, is charged that very day.
         charge_retry_days: Days after the due day on which a failed charge is tried again; of DOKU's own accord.
         amount_timeout: Seconds to wait for the answer to an amount question.
         amount_asks, amount_ask_seconds: How often it is asked, and how long between.
@@ -87,6 +88,7 @@ class HttpConfig:
     start_at: datetime | None = None
     charge_at: time = time(6, 0)
     charge_spread_seconds: int = 3600
+    same_day: bool = False
     charge_retry_days: tuple[int, ...] = ()
     amount_timeout: float = 5.0
     amount_asks: int = 2

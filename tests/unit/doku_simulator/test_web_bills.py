@@ -105,6 +105,15 @@ def active(web: WebMerchant, count: int = 1, **changes: object) -> None:
         web.simulator.web.bills.register(facts(number, **changes), token=f"tok{number}")
 
 
+@pytest.mark.parametrize(("same_day", "hour", "days"), [(False, 4, ["15"]), (True, 4, ["05", "15"]), (True, 9, ["15"])])
+def test_a_bill_registered_on_its_day(play: Play, same_day: bool, hour: int, days: list[str]) -> None:
+    moment = datetime(2026, 12, 5, hour, tzinfo=WIB)
+    with play(same_day=same_day, start_at=moment) as web:
+        active(web, execute_date="5,15")
+        web.simulator.web.advance_to("2026-12-31")
+        assert [day[8:] for day, _, _ in charged(web)] == days
+
+
 def test_declined_charges_are_tried_again_where_configured(play: Play) -> None:
     with play(mix={"0051": 1}, charge_retry_days=(1, 3)) as web:
         active(web)
