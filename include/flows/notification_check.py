@@ -98,6 +98,8 @@ def refuse_before_reading(headers: Mapping[str, str], dialect: Dialect, settings
     if charset not in ("", "charset=utf-8") or headers.get("content-encoding", "identity") != "identity":
         raise Refused(Refusal.CONTENT_TYPE)
     length = headers.get("content-length")
+    if length is not None and "transfer-encoding" in headers:  # which of the two says where the content ends?
+        raise Refused(Refusal.HEADERS)
     if length is not None and (not length.isascii() or not length.isdigit()):
         raise Refused(Refusal.HEADERS)
     if length is not None and (len(length) > len(str(settings.max_bytes)) or int(length) > settings.max_bytes):

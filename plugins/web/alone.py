@@ -11,16 +11,13 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from include.cli import connection_from_environment
 from plugins.web.notifications import make_app
-
-HEAD_SECONDS: Final = 10.0
-"""How long the head of a request may take to arrive."""
 
 MOST_CONNECTIONS: Final = 512
 MOST_HEAD_BYTES: Final = 32_768
@@ -33,6 +30,7 @@ class ImpatientProtocol(H11Protocol):
     everybody else out.
     """
 
+    head_seconds: ClassVar[float] = 10.0
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -57,7 +55,7 @@ class ImpatientProtocol(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _wait(self) -> None:
-        self._late = self.loop.call_later(HEAD_SECONDS, self._close_if_late)
+        self._late = self.loop.call_later(self.head_seconds, self._close_if_late)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
@@ -75,7 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m plugins.web.alone", description="DOKU's notifications, alone")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8090, help="port to listen on (default: 8090)")
+    parser.add_argument(
+        "--head-seconds", type=float, default=10.0, help="how long a connection may wait for a request (default: 10)"
+    )
     options = parser.parse_args(arguments)
+    ImpatientProtocol.head_seconds = options.head_seconds
     uvicorn.run(
         make_app(connection_from_environment),
         host=options.host,

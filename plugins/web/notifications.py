@@ -231,7 +231,7 @@ class Door:
 
 def _raw_path(scope: Scope) -> bytes:
     raw: bytes = scope.get("raw_path") or str(scope["path"]).encode("utf-8", "replace")
-    return raw.partition(b"?")[0]
+    return raw
 
 
 def _fits(before: bytes, scope: Scope) -> bool:

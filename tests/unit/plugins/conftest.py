@@ -11,7 +11,7 @@ import pytest
 from include.domain.connection import ConnectionSettings
 from tests.flows_harness import MORNING, Merchant
 from tests.stack.toml import changed
-from tests.unit.plugins.notified import CLIENT_ID, MALL_ID, SECRET, SHARED_KEY, Door
+from tests.unit.plugins.notified import TAKES_ALL, Door
 
 
 @pytest.fixture
@@ -58,33 +58,17 @@ def context() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def make_door(make_merchant: Callable[..., Merchant], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Door]]:
     """Makes doors for DOKU's notifications: `make_door(ledger=None, **changes of the profile)`."""
-    from plugins.web.notifications import make_app
-
     made: list[Door] = []
 
     def make(ledger: ConnectionSettings | None = None, **changes: Any) -> Door:
-        given = {
-            "notifications": {"enabled": True, "read_seconds": 1},
-            "connections": {"doku": "insurance_doku", "onecheckout": "insurance_form"},
-            "recurring": {"dialect": "json"},
-        }
-        merchant = make_merchant(ledger, changes=changed(given, changes))
-        monkeypatch.setenv("DOKU_PROFILES_DIR", str(merchant.profile_file.parent))
-        known = {
-            "doku_ledger": merchant.ledger_settings,
-            "insurance_billing": merchant.billing_settings,
-            "insurance_doku": ConnectionSettings("insurance_doku", "doku", login=CLIENT_ID, password=SECRET),
-            "insurance_form": ConnectionSettings("insurance_form", "doku", login=MALL_ID, password=SHARED_KEY),
-        }
-        door = Door(merchant, known)
-        # A minute between flushes: the tests flush when they look.
-        door.app = make_app(door.look_up, now=lambda: door.now, flush_seconds=60)
+        door = Door.of(make_merchant(ledger, changes=changed(TAKES_ALL, changes)))
+        monkeypatch.setenv("DOKU_PROFILES_DIR", str(door.merchant.profile_file.parent))
         made.append(door)
         return door
 
     yield make
     for door in made:
-        door.app.state.door.close()
+        door.close()
 
 
 @pytest.fixture

@@ -24,6 +24,13 @@ PREFIX = "/doku/notifications"
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 FORM = "application/x-www-form-urlencoded"
 
+TAKES_ALL = {
+    "notifications": {"enabled": True, "read_seconds": 1},
+    "connections": {"doku": "insurance_doku", "onecheckout": "insurance_form"},
+    "recurring": {"dialect": "json"},
+}
+"""Changes of the shipped profile: every kind of notification is taken."""
+
 
 def path_of(kind: str = "payment", profile: str = "insurance") -> str:
     """The path that DOKU calls."""
@@ -57,6 +64,25 @@ class Door:
     app: Any = None
     now: datetime = NOW
     lookups: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, merchant: Merchant) -> "Door":
+        """A merchant's; its profile takes notifications."""
+        from plugins.web.notifications import make_app
+
+        known = {
+            "doku_ledger": merchant.ledger_settings,
+            "insurance_billing": merchant.billing_settings,
+            "insurance_doku": ConnectionSettings("insurance_doku", "doku", login=CLIENT_ID, password=SECRET),
+            "insurance_form": ConnectionSettings("insurance_form", "doku", login=MALL_ID, password=SHARED_KEY),
+        }
+        door = cls(merchant, known)
+        # A minute between flushes: the tests flush when they look.
+        door.app = make_app(door.look_up, now=lambda: door.now, flush_seconds=60)
+        return door
+
+    def close(self) -> None:
+        self.app.state.door.close()
 
     def look_up(self, conn_id: str) -> ConnectionSettings:
         self.lookups.append(conn_id)
