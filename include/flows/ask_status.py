@@ -7,21 +7,21 @@ growing distances. Nothing here makes a further attempt: what is declined goes t
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from include.doku.codes import ResponseCodes
 from include.doku.statuses import TransactionStatus, Verdict, judge_status, read_status
 from include.domain.errors import ApiAnswerUnreadable, ApiError, ApiRefused, ApiUnauthorised, ConfigError, NotAllowed
-from include.domain.states import BEFORE_LEAVING, BatchState, OutcomeStatus
+from include.domain.states import BEFORE_LEAVING, OutcomeStatus
 from include.flows.context import FlowContext
+from include.flows.due_questions import questions
 from include.flows.reconcile import conclude_batches
 from include.flows.settle import over
 from include.flows.tell_merchant import tell_testimonies
-from include.ledger.batches import batches_in
 from include.ledger.breaks import judge_amount
 from include.ledger.claims import lock_claims
-from include.ledger.status_questions import Question, Spacing, due_questions, keep_answer
+from include.ledger.status_questions import Question, keep_answer
 from include.ledger.store import lock
 from include.ledger.testimonies import AttemptNow, Testimony, find_attempt, keep_testimony
 
@@ -59,27 +59,6 @@ class _Reply:
     found: TransactionStatus | None = None
 
 
-def questions(context: FlowContext) -> list[Question]:
-    """The attempts that DOKU would be asked for now. ConfigError: codes or calendar cannot be used."""
-    settings, now = context.profile.http, context.clock()
-    spacing = Spacing(timedelta(seconds=settings.ask_after_seconds), timedelta(minutes=settings.ask_again_minutes))
-    # Of a part that was approved a status cannot say how much was collected: that is a person's.
-    partial = [code.code for code in ResponseCodes.of(context.profile).listed if code.partial]
-    with context.ledger.read() as connection:
-        batches = batches_in(connection, context.profile.name, [BatchState.DELIVERED])
-        patience = timedelta(hours=settings.ask_overdue_hours)
-        late = [one.batch_id for one in batches if context.calendar.cutoff_of(one.execute_date) + patience <= now]
-        overdue = late if settings.ask_status_overdue else []
-        return due_questions(
-            connection, context.profile.name, now, spacing, overdue=overdue, not_with=partial, limit=settings.ask_most
-        )
-
-
-def has_questions(context: FlowContext) -> bool:
-    """Whether a round would ask for anything; never where the profile does not ask."""
-    return context.profile.http.ask_status and bool(questions(context))
-
-
 def ask_status(context: FlowContext) -> Round:
     """Put the questions that are due, and keep the answers. Safe to repeat, and to break off anywhere.
 
@@ -90,9 +69,9 @@ def ask_status(context: FlowContext) -> Round:
         ConfigError: Codes or calendar cannot be used.
     """
     answers: list[Answered] = []
-    silent = 0
+    silent, codes = 0, ResponseCodes.of(context.profile)
     for question in questions(context):
-        answered, failed = _ask(context, question)
+        answered, failed = _ask(context, question, codes)
         answers.append(answered)
         silent = silent + 1 if failed else 0
         if silent == _GIVE_UP_AFTER:
@@ -119,7 +98,7 @@ def look_up_status(context: FlowContext, invoice_number: str) -> str:
     attempt = _attempt(context, invoice_number)
     answer = context.api().status(invoice_number)
     found = read_status(answer.body, attempt.currency)
-    verdict = _verdict(context, found, attempt.invoice_number)
+    verdict = _verdict(context, found, attempt.invoice_number, ResponseCodes.of(context.profile))
     told = f"{found.amount:,} {found.currency}" if found.amount is not None else "no amount"
     means = f"It would be {verdict.outcome}" if verdict.outcome is not None else "It decides nothing"
     return (
@@ -138,8 +117,8 @@ def _attempt(context: FlowContext, invoice_number: str) -> AttemptNow:
     return attempt
 
 
-def _ask(context: FlowContext, question: Question) -> tuple[Answered, bool]:
-    reply, failed = _reply(context, question)
+def _ask(context: FlowContext, question: Question, codes: ResponseCodes) -> tuple[Answered, bool]:
+    reply, failed = _reply(context, question, codes)
     now = context.clock()
     context.step("ask status: before the answer is kept")
     answered = _keep(context, question, reply, now)
@@ -147,7 +126,7 @@ def _ask(context: FlowContext, question: Question) -> tuple[Answered, bool]:
     return answered, failed
 
 
-def _reply(context: FlowContext, question: Question) -> tuple[_Reply, bool]:
+def _reply(context: FlowContext, question: Question, codes: ResponseCodes) -> tuple[_Reply, bool]:
     """What DOKU answers; and whether it did not."""
     try:
         answer = context.api().status(question.invoice_number)
@@ -159,13 +138,13 @@ def _reply(context: FlowContext, question: Question) -> tuple[_Reply, bool]:
         return _Reply(caught.http_status, None, Verdict(None, words)), False
     except ApiError as caught:
         return _Reply(caught.http_status, None, Verdict(None, caught.message)), True
-    return _Reply(answer.http_status, found.word, _verdict(context, found, question.invoice_number), found), False
+    verdict = _verdict(context, found, question.invoice_number, codes)
+    return _Reply(answer.http_status, found.word, verdict, found), False
 
 
-def _verdict(context: FlowContext, found: TransactionStatus, invoice_number: str) -> Verdict:
+def _verdict(context: FlowContext, found: TransactionStatus, invoice_number: str, codes: ResponseCodes) -> Verdict:
     if found.reference != invoice_number:
         return Verdict(None, f"{found.word} of {found.reference or 'no number'}: not of the attempt that was asked for")
-    codes = ResponseCodes.of(context.profile)
     return judge_status(found, codes, failed_is_final=context.profile.http.failed_is_final)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from include.billing.outcomes import UpsertCounts
 from include.domain.states import BatchState, ReportState, RunState
 from include.flows.context import FlowContext
+from include.flows.due_questions import has_questions
 from include.flows.fetch import delete_written_back
 from include.flows.plan_next import plan_report
 from include.flows.tell_merchant import tell, tell_decisions, tell_testimonies, tell_withdrawal
@@ -100,13 +101,14 @@ def close_reconcile_run(context: FlowContext, run: Run) -> list[Line]:
 
 
 def has_pending_work(context: FlowContext) -> bool:
-    """Whether an earlier run left something that waits for no report: one to take in, outcomes to write back."""
+    """Whether something waits for no report: one to take in, outcomes to write back, attempts to ask DOKU about."""
     with context.ledger.read() as connection:
         reports = reports_in(connection, context.profile.name, ReportState.FETCHED, ReportState.INGESTED)
         withdrawn = batches_in(connection, context.profile.name, [BatchState.WITHDRAWN])
         untold = untold_testimonies(connection, context.profile.name)
     untold_next = has_untold_decisions(context.ledger, context.profile.name)
-    return bool(reports or untold or untold_next) or any(batch.withdrawal_written_at is None for batch in withdrawn)
+    unwritten = any(batch.withdrawal_written_at is None for batch in withdrawn)
+    return bool(reports or untold or untold_next or unwritten) or has_questions(context)
 
 
 def _write_report(context: FlowContext, report: Report) -> UpsertCounts:

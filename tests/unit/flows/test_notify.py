@@ -8,7 +8,6 @@ import pytest
 
 from include.doku.api import ApiSettings, DokuApi
 from include.domain.connection import ConnectionSettings
-from include.domain.errors import ConfigError
 from include.flows.context import FlowContext
 from include.flows.notify import Notified, notify_delivered
 from tests.doku_simulator import HttpConfig, Simulator
@@ -60,37 +59,37 @@ def test_nothing_is_told_where_the_profile_does_not(merchant: Merchant) -> None:
     assert merchant.sql("SELECT * FROM batch_notice") == []
 
 
-@pytest.mark.parametrize("at", ["notify: before DOKU is told", "notify: told, not noted", "notify: noted"])
-def test_a_kill_anywhere_and_doku_takes_it_once(sent: tuple[Merchant, Simulator, FlowContext], at: str) -> None:
+def test_kills_anywhere_and_doku_takes_it_once(sent: tuple[Merchant, Simulator, FlowContext]) -> None:
     merchant, simulator, context = sent
 
     class Killed(BaseException):
         pass
 
-    def step(name: str) -> None:
-        if name == at:
-            raise Killed
+    def killed_at(at: str) -> Callable[[str], None]:
+        def step(name: str) -> None:
+            if name == at:
+                raise Killed
 
-    with pytest.raises(Killed):
-        notify_delivered(replace(context, step=step))
-    merchant.later(minutes=1)
-    notify_delivered(context)
-    taken = [request_id for request_id, status, _ in asked(simulator) if status == 200]
-    assert len(taken) == 1
-    assert {request_id for request_id, *_ in asked(simulator)} == set(taken)
-    assert merchant.sql("SELECT answered_at FROM batch_notice")[0]["answered_at"] is not None
+        return step
+
+    for at in ("notify: before DOKU is told", "notify: told, not noted", "notify: noted"):
+        with pytest.raises(Killed):
+            notify_delivered(replace(context, step=killed_at(at)))
+        merchant.later(minutes=1)
+    assert notify_delivered(context) == Notified((), ())
+    assert [status for _, status, _ in asked(simulator)] == [200, 409]
+    assert len({request_id for request_id, *_ in asked(simulator)}) == 1
+    assert merchant.sql("SELECT tries FROM batch_notice")[0]["tries"] == 3
 
 
-@pytest.mark.parametrize("fault", ["api_cut", "api_error", "api_wrong_signature"])
-def test_what_was_not_answered_is_told_again_under_the_same_id(
-    sent: tuple[Merchant, Simulator, FlowContext], fault: str
-) -> None:
+def test_what_was_not_answered_is_told_again_under_the_same_id(sent: tuple[Merchant, Simulator, FlowContext]) -> None:
     merchant, simulator, context = sent
-    params = {} if fault == "api_wrong_signature" else {"carried_out": True}
-    simulator.behave(faults=[Fault(fault, times=3, params=params)])
-    found = notify_delivered(context)
-    assert len(found.failed) == 1 if fault != "api_wrong_signature" else found.failed
-    assert merchant.batch(1)["state"] == "delivered"
+    done = {"carried_out": True}
+    for fault in (Fault("api_cut", times=3, params=done), Fault("api_error", times=3, params=done),
+                  Fault("api_wrong_signature")):  # fmt: skip
+        simulator.behave(faults=[fault])
+        assert len(notify_delivered(context).failed) == 1
+        assert merchant.batch(1)["state"] == "delivered"
     simulator.behave()
     assert len(notify_delivered(context).told) == 1
     assert len({request_id for request_id, *_ in asked(simulator)}) == 1
@@ -106,24 +105,16 @@ def test_a_refused_notice_is_told_again_under_another_id(sent: tuple[Merchant, S
     assert first != second
 
 
-def test_a_wrong_key_keeps_the_id(sent: tuple[Merchant, Simulator, FlowContext]) -> None:
+def test_a_wrong_key_or_none_harms_nothing_and_keeps_the_id(sent: tuple[Merchant, Simulator, FlowContext]) -> None:
     merchant, simulator, context = sent
     right = simulator.describe()["http"]
     wrong = ConnectionSettings("doku_api", "doku", host=right["url"], login=right["client_id"], password="no")
     api = DokuApi(ApiSettings.from_connection(wrong), lambda: merchant.now, merchant.waits.append)
     assert "secret key" in notify_delivered(replace(context, api=lambda: api)).failed[0]
+    assert "connections.doku" in notify_delivered(merchant.context).failed[0]
+    assert merchant.batch(1)["state"] == "delivered"
     assert len(notify_delivered(context).told) == 1
     assert len({request_id for request_id, *_ in asked(simulator)}) == 1
-
-
-def test_a_missing_connection_harms_nothing(sent: tuple[Merchant, Simulator, FlowContext]) -> None:
-    merchant, _, context = sent
-
-    def none() -> DokuApi:
-        raise ConfigError("connection doku_api", "", "Airflow has no such connection")
-
-    assert "no such connection" in notify_delivered(replace(context, api=none)).failed[0]
-    assert merchant.batch(1)["state"] == "delivered"
 
 
 def test_what_a_report_answers_or_lies_there_for_long_is_not_told(
