@@ -14,6 +14,8 @@ is green.
    stopped growing, at most `schedule.report_wait_minutes`.
 2. `fetch` keeps the files, once by their content. Nothing is deleted at DOKU's server unless the profile says so.
 3. `ingest` opens, reads and matches each report in one transaction: every line ends in exactly one class.
+   With `http.ask_status`, `ask_status` beside the next tasks asks DOKU about attempts that stay unknown; it decides nothing
+   against a report, nothing waits for it, and the next run goes on with what it decided.
 4. `reconcile` concludes the batches whose every attempt is answered.
 5. `plan_next_attempts` decides what becomes of each charge that was declined: tried again on a planned day, held until something
    changes, or closed; by `retry_rules.toml`, `[retry]` of the profile and the calendar.
@@ -29,6 +31,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
 from include.schemas.profile import Profile
 from plugins.dag_parts import DEFAULT_ARGS, delivered, profiles, tags
+from plugins.operators.ask_status import AskStatusOperator
 from plugins.operators.close_books import CloseBooksOperator
 from plugins.operators.fetch_reports import FetchReportsOperator
 from plugins.operators.ingest_reports import IngestReportsOperator
@@ -63,6 +66,8 @@ def reconcile_dag(profile: Profile) -> DAG:
         write_back = WriteBackOperator(task_id="write_back", profile=profile.name)
         close = CloseBooksOperator(task_id="close_books", profile=profile.name, ingested=ingest.output)  # type: ignore[arg-type]
         summarise = SummariseOperator(task_id="summarise", profile=profile.name)
+        if profile.http.ask_status:
+            ingest >> AskStatusOperator(task_id="ask_status", profile=profile.name)
         wait >> fetch >> ingest >> reconcile >> plan_next >> write_back >> [close, summarise]
     return dag
 

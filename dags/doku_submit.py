@@ -28,6 +28,8 @@ it again with the map and let it reprocess the finished runs.
 4. `deliver` (for each batch) asks the ledger for that approval, writes the file under a temporary name, proves it there, and
    renames it without overwriting.
 5. `record` proves that the books tie: `rows = due + settled`, `due = sent + quarantined + held + deferred + in_flight`.
+6. `notify`, only with `http.notify_after_delivery`, tells DOKU of the files that are there. Nothing depends on it: what DOKU does
+   not take is tried again, then skipped with the reason.
 
 **When something fails**, the task says in one sentence what is wrong and what to do. Every task may be cleared at any time, any
 number of times: nothing is claimed or sent twice. After an interruption `deliver` looks at the server before it sends; if
@@ -41,6 +43,7 @@ from plugins.dag_parts import DEFAULT_ARGS, delivered, profiles, tags
 from plugins.operators.approve import ApproveOperator
 from plugins.operators.deliver import DeliverOperator
 from plugins.operators.extract_and_claim import ExtractAndClaimOperator
+from plugins.operators.notify import NotifyOperator
 from plugins.operators.record import RecordOperator
 from plugins.operators.render_and_seal import RenderAndSealOperator
 
@@ -84,6 +87,8 @@ def submit_dag(profile: Profile) -> DAG:
         record = RecordOperator(task_id="record", profile=profile.name, trigger_rule="all_done")
         approve = ApproveOperator(task_id="approve", profile=profile.name)
         seal >> approve >> deliver >> record
+        if profile.http.notify_after_delivery:  # also after a failure: of several batches some have left
+            deliver >> NotifyOperator(task_id="notify", profile=profile.name, trigger_rule="all_done")
     return dag
 
 

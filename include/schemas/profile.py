@@ -432,6 +432,8 @@ class Profile(StrictModel):
             raise ValueError("[recurring.bulk] needs connections.sftp")
         if bulk and not bulk.public_keys and bulk.sealed and not self.sends_batches:
             raise ValueError("[recurring.bulk] needs public_keys: there is no [batch] to take them from")
+        if self.http.calls and self.connections.doku_or_none is None:
+            raise ValueError(f"http.{self.http.calls[0]} needs connections.doku")
         if self.has_tokens and self.connections.doku_or_none is None:
             raise ValueError("[tokens] needs connections.doku")
         return self
