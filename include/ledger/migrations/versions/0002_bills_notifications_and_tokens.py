@@ -589,3 +589,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("profile", "reference", "status", name=op.f("pk_bill_outcome")),
         comment="What became of DOKU's transactions; made of what was said. The strongest is the one it has.",
     )
+    op.add_column(
+        "batch",
+        sa.Column(
+            "file_removed_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="Housekeeping removed the kept envelope; its digests stay",
+        ),
+    )
+    op.add_column(
+        "batch",
+        sa.Column(
+            "tokens_removed_at", UtcDateTime(), nullable=True, comment="Housekeeping removed the tokens of its attempts"
+        ),
+    )
+    op.add_column(
+        "report_file",
+        sa.Column(
+            "file_removed_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="Housekeeping removed the kept file; its digest stays",
+        ),
+    )
