@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from include.domain.states import RunKind
 from include.flows.summarise import summarise
 from tests.flows_harness import TOKEN, charge
+from tests.unit.plugins.notified import CLIENT_ID, SECRET, TAKES_ALL, signed
 
 PROJECT = Path(__file__).resolve().parents[3]
 PAGES = ("books", "books/2026-11-20", "breaks", "quarantine", "summaries", "explain", "explain?charge=C1")
@@ -77,6 +78,69 @@ def day(deployed):
     deployed.reconcile("r1")
     summarise(deployed.context, deployed.run(RunKind.RECONCILE, "r1").run_id)
     return deployed
+
+
+# What Airflow itself answers to anybody: the way to log in, its own health, and pages that hold no data.
+_OPEN_IN_AIRFLOW = {
+    *("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/{rest_of_path:path}", "/auth/{rest_of_path:path}"),
+    *("/auth/openapi.json", "/auth/docs", "/auth/docs/oauth2-redirect", "/auth/redoc", "/execution/changelog"),
+    *("/execution/docs", "/execution/docs/oauth2-redirect", "/execution/redoc"),
+    *("/api/v2/monitor/health", "/api/v2/version"),
+}
+# Questions that Airflow takes by POST, since they are long.
+_ASKED_BY_POST = re.compile(r".*/(list|get_?logs|dry_?run)$")
+
+
+def routes_of(app, prefix=""):
+    """(method, path with its parameters in braces) of every route, mounted apps included."""
+    for route in app.routes:
+        path = f"{prefix}{getattr(route, 'path', '')}"
+        yield from ((method, path) for method in sorted(getattr(route, "methods", None) or ()))
+        if hasattr(getattr(route, "app", None), "routes"):
+            yield from routes_of(route.app, path)
+
+
+def test_anybody_reaches_the_notification_paths_and_nothing_else(visit, airflow_client, day):
+    """Whatever else answers without a login is Airflow's own front door."""
+    routes = list(routes_of(airflow_client.app))
+    assert len(routes) > 150
+    answered = {path for method, path in routes if visit(re.sub(r"\{[^}]*\}", "1", path), method=method).is_success}
+    assert answered <= _OPEN_IN_AIRFLOW
+    prefixes = [getattr(route, "path", "") for route in airflow_client.app.routes]
+    assert prefixes.index("/doku/notifications") < prefixes.index("/doku")
+    assert visit("/doku/notifications/health").json() == {"status": "ready"}
+    for path in ("", "insurance/books", "../insurance/books", "%2e%2e/insurance/books", "insurance/payment"):
+        for method in ("GET", "POST"):
+            refused = visit(f"/doku/notifications/{path}", method=method)
+            assert refused.status_code in (401, 404, 405), path
+            assert "Rp" not in refused.text
+
+
+def test_a_notification_is_taken_without_a_login(airflow_client, deployed, monkeypatch):
+    connection = {"conn_type": "http", "login": CLIENT_ID, "password": SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_INSURANCE_DOKU", json.dumps(connection))
+    deployed.changed(TAKES_ALL)
+    body, now = b'{"order": {"amount": 150000}}', datetime.now(UTC)
+    for secret, status in ((SECRET, 200), ("guessed", 401)):
+        headers = signed("payment", body, at=now, secret=secret)
+        answer = airflow_client.post("/doku/notifications/insurance/payment", content=body, headers=headers)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (status, False)
+    (row,) = deployed.sql("SELECT * FROM notification")
+    assert bytes(row["body"]) == body
+
+
+def test_a_viewer_changes_nothing(visit, airflow_client, day):
+    before = day.dump()
+    done = {
+        (method, path)
+        for method, path in routes_of(airflow_client.app)
+        if method not in ("GET", "HEAD") and not path.startswith(("/auth/token", "/execution"))
+        if visit(re.sub(r"\{[^}]*\}", "1", path), "vera", method=method).is_success
+    }
+    assert {path for _, path in done if not _ASKED_BY_POST.fullmatch(path)} == set()
+    for kind in ("payment", "report_ready", "amount"):
+        assert visit(f"/doku/notifications/insurance/{kind}", "vera", method="POST").status_code == 404
+    assert day.dump() == before
 
 
 def test_nobody_sees_anything_without_logging_in(visit, day):
