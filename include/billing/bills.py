@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, Date, DateTime, Engine, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, DateTime, Engine, MetaData, String, Table, Text, UniqueConstraint
 
 from include.billing.types import name_text
 from include.billing.upsert import Terms, UpsertCounts
@@ -50,7 +50,6 @@ def status_table(name: str = STATUS_TABLE) -> Table:
         Column("asked_at", DateTime),
         Column("registered_at", DateTime),
         Column("over_at", DateTime),
-        Column("next_charge_on", Date),
         Column("updated_at", DateTime, nullable=False),
         UniqueConstraint("billing_source", "billing_number", name=f"uq_{table}"),
         schema=schema or None,

@@ -37,8 +37,10 @@ class BillEventKind(StrEnum):
     CARD_REFUSED = "card_refused"
 
 
-_WISHES: Final = (BillEventKind.WANTED, BillEventKind.CHANGED, BillEventKind.UNWANTED, BillEventKind.ENDED)
-_OWN: Final = (*_WISHES, BillEventKind.ASKED)
+WISHES: Final = (BillEventKind.WANTED, BillEventKind.CHANGED, BillEventKind.UNWANTED, BillEventKind.ENDED)
+"""What is decided here of a bill: by the merchant's view, a person, or its last day."""
+
+_OWN: Final = (*WISHES, BillEventKind.ASKED)
 _CARD: Final = (BillEventKind.REGISTERED, BillEventKind.CARD_UPDATED)
 
 
@@ -96,7 +98,7 @@ def standing(events: Iterable[Happened]) -> Standing:
     """
     known = sorted(events, key=lambda one: (one.at, one.kind, one.matter))
     own = sorted((one for one in known if one.kind in _OWN), key=lambda one: one.no)
-    wishes = [one for one in own if one.kind in _WISHES]
+    wishes = [one for one in own if one.kind in WISHES]
     if not wishes:
         raise ValueError("a bill that was never wanted")
     asked = _last(own, BillEventKind.ASKED)
@@ -145,7 +147,8 @@ def _state(
         return BillState.CANCELLED, cancelled
     if refused is not None and not _after(refused, wish, asked):
         return BillState.REFUSED, refused
-    pending = asked is not None and asked.no > wish.no
+    # What was asked for with terms that were old by then is not what is wanted.
+    pending = asked is not None and asked.no > wish.no and asked.terms == wish.terms
     return (BillState.ASKED if pending else BillState.WANTED), asked if pending else wish
 
 

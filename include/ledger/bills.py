@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
-from include.domain.bill_life import BillEventKind, Happened, Standing, standing
+from include.domain.bill_life import WISHES, BillEventKind, Happened, Standing, standing
 from include.domain.bill_schedule import BillSchedule
 from include.domain.bill_terms import BillTerms
 from include.domain.errors import LedgerError
@@ -20,6 +20,7 @@ from include.ledger.store import lock
 
 _WANTED: Final = (BillState.WANTED, BillState.ASKED, BillState.ACTIVE, BillState.REFUSED)
 DOKU: Final = "DOKU"
+API: Final = "DOKU's answer to a call"
 VIEW: Final = "the merchant's view"
 REGISTER: Final = "register"
 
@@ -171,29 +172,38 @@ def keep_terms(connection: Connection, profile: str, key: Key, terms: BillTerms,
         connection.execute(insert(bill).values(made))
     else:
         connection.execute(update(bill).where(*_is(key)).values(columns))
-    kind = _wish(known, terms, _last_view_wish(connection, key))
+    kind = _wish(known, terms, _wishes(connection, key))
     if kind is not None:
         words = "the merchant's view says cancelled" if kind is BillEventKind.UNWANTED else ""
         details = {"terms": terms.digest, "words": words}
         happen(connection, key, BillEvent(kind, now, VIEW, details))
 
 
-def _wish(known: Bill | None, terms: BillTerms, last: BillEventKind | None) -> BillEventKind | None:
-    """What the view says that it did not say before; a person's own decision stands until the view changes."""
-    if known is None or last is None:
+def _wish(known: Bill | None, terms: BillTerms, before: Sequence[tuple[BillEventKind, str]]) -> BillEventKind | None:
+    """What the view says that it did not say before; a person's own end of a bill stands until the view says both."""
+    listed = [kind for kind, said_by in before if said_by == VIEW]
+    if known is None or not listed:
         return BillEventKind.WANTED if terms.wanted else BillEventKind.UNWANTED
     if not terms.wanted:
-        return None if last is BillEventKind.UNWANTED else BillEventKind.UNWANTED
-    if last is BillEventKind.UNWANTED:
+        return None if listed[-1] is BillEventKind.UNWANTED else BillEventKind.UNWANTED
+    if listed[-1] is BillEventKind.UNWANTED:
         return BillEventKind.WANTED
+    last, said_by = before[-1]
+    if last is BillEventKind.UNWANTED and said_by != REGISTER:
+        return None
     return BillEventKind.CHANGED if known.terms_digest != terms.digest else None
 
 
-def _last_view_wish(connection: Connection, key: Key) -> BillEventKind | None:
-    where = (*_about(key), bill_event.c.said_by == VIEW)
-    statement = select(bill_event.c.kind).where(*where).order_by(bill_event.c.bill_event_id.desc()).limit(1)
-    found = connection.scalar(statement)
-    return BillEventKind(found) if found is not None else None
+def _wishes(connection: Connection, key: Key) -> list[tuple[BillEventKind, str]]:
+    where = (*_about(key), bill_event.c.kind.in_(WISHES))
+    statement = select(bill_event.c.kind, bill_event.c.said_by).where(*where).order_by(bill_event.c.bill_event_id)
+    return [(BillEventKind(kind), said_by) for kind, said_by in connection.execute(statement)]
+
+
+def acts_of(connection: Connection, key: Key) -> int:
+    """How often something happened to a bill that no notification told: what makes one call to DOKU another."""
+    where = (*_about(key), bill_event.c.notification_id.is_(None))
+    return int(connection.scalar(select(func.count()).where(*where)) or 0)
 
 
 def happen(connection: Connection, key: Key, event: BillEvent, *, token: str | None = None, **columns: Any) -> bool:

@@ -17,14 +17,21 @@ _FROM_DOKU = {
 
 
 def _events(text: str) -> list[Happened]:
-    """`wanted@0 asked@1 registered@5`: kinds with their minute; own acts are kept in the order of the text."""
-    return [
-        Happened(
-            BillEventKind(kind), no, START + timedelta(minutes=float(minute)), matter=f"{kind}{minute}", words=kind,
-            fingerprint=f"card-{minute}", terms=f"terms-{no}", asked_by="link",
-        )
-        for no, (kind, _, minute) in enumerate((word.partition("@") for word in text.split()), start=1)
-    ]  # fmt: skip
+    """`wanted@0 asked@1 registered@5`: kinds with their minute; own acts are kept in the order of the text.
+
+    Each wish has terms of its own; what is asked for has those of the wish before it, or with `asked!` older ones.
+    """
+    found, wishes = [], 0
+    for no, (word, _, minute) in enumerate((word.partition("@") for word in text.split()), start=1):
+        kind = word.rstrip("!")
+        wishes += kind in ("wanted", "changed", "unwanted", "ended")
+        found.append(
+            Happened(
+                BillEventKind(kind), no, START + timedelta(minutes=float(minute)), matter=f"{kind}{minute}", words=kind,
+                fingerprint=f"card-{minute}", terms=f"terms-{wishes - word.endswith('!')}", asked_by="link",
+            )
+        )  # fmt: skip
+    return found
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,7 @@ def _events(text: str) -> list[Happened]:
         ("wanted@0 asked@1 refused@5 changed@6", "wanted"),
         ("wanted@0 asked@1 changed@2", "wanted"),  # the link has the old terms
         ("wanted@0 asked@1 changed@2 asked@3", "asked"),
+        ("wanted@0 changed@2 asked!@3", "wanted"),  # DOKU was being asked while the merchant changed it
         ("wanted@0 asked@1 changed@2 registered@3", "active"),
         ("wanted@0 asked@1 registered@5 changed@6", "active"),
         ("wanted@0 unwanted@1", "cancelled"),
@@ -70,7 +78,7 @@ def test_the_rules(text, state):
 def test_what_else_is_known():
     found = standing(_events("wanted@0 asked@1 registered@5 changed@6 updated@7 card_updated@9 card_refused@10"))
     assert (found.asked_at, found.asked_by) == (START + timedelta(minutes=1), "link")
-    assert found.asked_terms == "terms-5"
+    assert found.asked_terms == "terms-2"
     assert found.registered_at == START + timedelta(minutes=5)
     assert found.card is not None
     assert found.card.fingerprint == "card-9"
