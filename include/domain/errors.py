@@ -207,5 +207,9 @@ class ApiAnswerUnreadable(ApiError):
     """An answer of DOKU's API is not what was expected: no JSON, too large, or about something else."""
 
 
+class TokensVanished(DokuError):
+    """An unusual share of customers would lose all their tokens at once; a person has to say that it is right."""
+
+
 class BooksDoNotTie(DokuError):
     """A conservation equation of a run or a batch does not hold (promise 2)."""

@@ -47,6 +47,7 @@ _RUN: Final = Field("run_id", "The run's number", kind="integer", flag="--run-id
 _INVOICE: Final = Field("invoice_number", "The attempt's invoice number")
 _BREAK: Final = Field("number", "The break's number, as `breaks` lists it", kind="integer")
 _PROPOSAL: Final = Field("proposal", "The proposal's number, as `proposals` lists it", kind="integer")
+_CUSTOMERS: Final = Field("customers", "How many customers lose all their tokens, as the run said it", kind="integer")
 _OUTCOME: Final = Field(
     "outcome", "What became of the attempt", choices=("paid", "declined", "withdrawn", "reversed"), flag="--as"
 )
@@ -84,6 +85,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         Operation("setup_mended", "the set-up at DOKU is right again: what was declined for it is tried again", ()),
         Operation("settle", "say, with evidence, what became of an attempt", (_INVOICE, _OUTCOME, _EVIDENCE)),
+        Operation(
+            "accept_token_losses", "it is right that so many customers lose all their tokens at once", (_CUSTOMERS,)
+        ),
         Operation("confirm", "carry out what another person proposed (four eyes)", (_PROPOSAL,)),
         Operation("drop", "take a proposal off the table", (_PROPOSAL,)),
         Operation("explain_break", "the cause of a break is known; it waits for what mends it", (_BREAK,)),

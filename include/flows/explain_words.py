@@ -53,6 +53,10 @@ PASSED: Final = {
         "Held: the set-up is wrong",
         "It was declined for the merchant's set-up at DOKU. It goes on when a person says that this is mended.",
     ),
+    ("held", "token_lost"): (
+        "Held: its token is gone",
+        "DOKU does not give this token any more, so another try could only fail. It goes on with a newer token.",
+    ),
     ("held", "instrument_stopped"): (
         "Held: this card is never charged again",
         "An answer said never again of its card or account, for this charge or another. It goes on with another token.",
@@ -93,6 +97,8 @@ ROWS: Final = {
     "repeated": "The same row stood in the view twice. The first one went on.",
     "conflicting": "The view listed it several times with different values. Nobody can say which is right, so none "
     "was sent. Correct the view.",
+    "several_tokens": "The view listed it with several tokens, and nothing says which one to charge, so none was. Join "
+    "the one that is chosen in doku_tokens.",
     "awaiting_release": "It was quarantined before, and this profile wants a person to release it.",
     "changed_after_settled": "It is settled here already, but the view now lists it with another amount, due date or "
     "customer. Check which is right.",

@@ -15,6 +15,7 @@ from include.flows.rehearsal import rehearsal
 from include.flows.reingest import reingest
 from include.flows.settle import settle
 from include.flows.setup_mended import setup_mended
+from include.flows.tokens.accept import accept_token_losses
 from include.flows.write_off import close
 from include.ledger.books import batch_lines, totals
 from include.ledger.effects import batches_about, break_counts, done_before, events_after, last_event
@@ -40,6 +41,7 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "reingest": reingest,
     "setup_mended": setup_mended,
     "settle": settle,
+    "accept_token_losses": accept_token_losses,
     "confirm": confirm,
     "drop": drop,
     "explain_break": break_decisions.explain_break,

@@ -51,5 +51,10 @@ def batches_about(connection: Connection, profile: str, names: list[str]) -> dic
 
 def done_before(connection: Connection, profile: str, request: str) -> bool:
     """Whether what was asked for under this name was done before."""
-    where = (event.c.profile == profile, event.c.kind == "request", event.c.subject == request[:250])
+    return recorded(connection, profile, "request", request)
+
+
+def recorded(connection: Connection, profile: str, kind: str, subject: str) -> bool:
+    """Whether a profile's trail has an event of this kind about this subject."""
+    where = (event.c.profile == profile, event.c.kind == kind, event.c.subject == subject[:250])
     return connection.execute(select(event.c.seq).where(*where)).first() is not None

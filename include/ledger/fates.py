@@ -41,6 +41,22 @@ _REPEATED: Final = """
 """
 # Identical rows: the first goes on. Differing rows with one charge id: nobody can say which is right, all are kept out.
 
+_SEVERAL_TOKENS: Final = """
+    UPDATE staged_fate SET reason = 'row:several_tokens'
+    WHERE reason = 'row:conflicting' AND row_no IN (
+        SELECT s.row_no FROM staged_charge s JOIN (
+            SELECT c.charge_id FROM staged_fate f JOIN staged_charge c ON c.row_no = f.row_no
+            WHERE f.reason = 'row:conflicting' GROUP BY c.charge_id
+            HAVING count(DISTINCT coalesce(c.customer_id, '') || '|' || coalesce(c.billing_number, '') || '|' ||
+                         CAST(c.amount AS VARCHAR(30)) || '|' || coalesce(c.currency, '') || '|' ||
+                         coalesce(CAST(c.due_date AS VARCHAR(10)), '') || '|' || coalesce(c.description, '') || '|' ||
+                         coalesce(c.billing_period, '') || '|' || coalesce(CAST(c.attempt_no AS VARCHAR(10)), '') ||
+                         '|' || coalesce(c.reasons, '')) = 1
+               AND count(DISTINCT coalesce(c.token, '')) > 1
+        ) d ON d.charge_id = s.charge_id)
+"""
+# Rows of one charge that differ only in what is charged: never the first of them.
+
 _HISTORY: Final = """
     CREATE TEMPORARY TABLE staged_history AS
     SELECT s.row_no, a.invoice_number, a.attempt_no,
@@ -135,6 +151,36 @@ _MERCHANT_KNOWS_MORE: Final = """
     LEFT JOIN staged_last l ON l.row_no = s.row_no
     WHERE s.attempt_no > coalesce(l.attempt_no, 0) + 1
 """
+
+_GIVEN_NO_MORE: Final = """
+    {insert}) SELECT s.row_no, 'held', 'token_lost'
+    FROM staged_charge s CROSS JOIN customer_token t
+    WHERE t.state = 'lost' AND t.token_fingerprint = s.fingerprint AND t.billing_source = :billing_source
+      AND NOT EXISTS (
+        SELECT 1 FROM customer_token n WHERE n.billing_source = t.billing_source AND n.state = 'active'
+           AND n.customer_id = t.customer_id AND n.token_fingerprint = t.token_fingerprint)
+"""
+# DOKU does not give it any more: another try can only fail. It goes on with a newer token.
+
+_ALL_LOST: Final = """
+    {insert}) SELECT s.row_no, 'held', 'token_lost'
+    FROM staged_charge s CROSS JOIN token_question q
+    WHERE s.reasons = 'token:missing' AND q.billing_source = :billing_source AND q.profile = :profile
+      AND q.choice = 'none'
+      AND q.customer_id IN (s.customer_id, coalesce(s.billing_number, s.customer_id)) AND EXISTS (
+        SELECT 1 FROM customer_token t WHERE t.billing_source = q.billing_source AND t.profile = q.profile
+           AND t.customer_id = q.customer_id AND t.state = 'lost')
+"""
+# The same, where the view shows no token because DOKU gives none any more.
+
+_NOT_CHOSEN: Final = """
+    {insert}) SELECT s.row_no, 'quarantine', 'token:' || q.choice
+    FROM staged_charge s CROSS JOIN token_question q
+    WHERE s.token IS NULL AND s.reasons IS NOT NULL AND q.billing_source = :billing_source AND q.profile = :profile
+      AND q.customer_id IN (s.customer_id, coalesce(s.billing_number, s.customer_id))
+      AND q.choice IN ('ambiguous', 'unfit')
+"""
+# The view shows no token because the profile's rule chose none: why is said beside what is wrong.
 
 _STOPPED: Final = """
     {insert}) SELECT s.row_no, 'held', 'instrument_stopped'
@@ -241,6 +287,7 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     }
     connection.execute(text(dedent(_SEVERAL)))
     _run(connection, _REPEATED)
+    connection.execute(text(dedent(_SEVERAL_TOKENS)))
     connection.execute(text(dedent(_HISTORY)), {"billing_source": terms.billing_source})
     complete_recovered(connection)
     for statement in (_LAST, _PLAN):
@@ -248,8 +295,8 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     release = (_NOT_RELEASED,) if terms.release_by_person else ()
     by_plan = (_NOT_TODAY, _PLANNED, _WAITING) if terms.again.enabled else ()
     rules = (
-        _SETTLED, _CLOSED, _IN_FLIGHT, _ENDED, _INVALID, *release, _HELD, _LATE, _MERCHANT_KNOWS_MORE, _STOPPED,
-        _REVOKED, _ALL_TRIED, *by_plan, _AGAIN, _DECLINED,
+        _SETTLED, _CLOSED, _IN_FLIGHT, _ENDED, _ALL_LOST, _NOT_CHOSEN, _INVALID, *release, _HELD, _LATE,
+        _MERCHANT_KNOWS_MORE, _GIVEN_NO_MORE, _STOPPED, _REVOKED, _ALL_TRIED, *by_plan, _AGAIN, _DECLINED,
     )  # fmt: skip
     for statement in rules:
         _run(connection, statement, {name: value for name, value in values.items() if f":{name}" in statement})

@@ -97,6 +97,13 @@ def find_run(connection: Connection, run_id: int, *, for_update: bool = False) -
     return _run(found)
 
 
+def last_run(connection: Connection, profile: str, kind: RunKind) -> Run | None:
+    """The newest run of a profile of that kind; None: there is none."""
+    where = (run.c.profile == profile, run.c.kind == kind)
+    found = connection.execute(select(run).where(*where).order_by(run.c.run_id.desc()).limit(1)).mappings().first()
+    return _run(found) if found else None
+
+
 def claimed_runs(connection: Connection, profile: str) -> list[int]:
     """The submit runs of a profile that have claimed, oldest first."""
     where = (run.c.profile == profile, run.c.kind == RunKind.SUBMIT, run.c.state != RunState.OPEN)

@@ -169,12 +169,17 @@ _GONE: Final = """
 # Tokens that were known before the answer that this run got about their customer.
 
 _SHARES: Final = """
-    SELECT count(*) AS customers,
-           coalesce(sum(CASE WHEN kept = 0 THEN 1 ELSE 0 END), 0) AS emptied, coalesce(sum(gone), 0) AS gone
-    FROM (SELECT q.customer_id, sum(CASE WHEN t.last_seen_at < q.answered_at THEN 1 ELSE 0 END) AS gone,
-                 sum(CASE WHEN t.last_seen_at < q.answered_at THEN 0 ELSE 1 END) AS kept
-          {gone} GROUP BY q.customer_id) c
+    SELECT count(*) AS customers, coalesce(sum(CASE WHEN gone > 0 AND kept = 0 THEN 1 ELSE 0 END), 0) AS emptied,
+           coalesce(sum(gone), 0) AS gone
+    FROM (
+        SELECT customer_id, sum(CASE WHEN last_seen_at < answered_at THEN 1 ELSE 0 END) AS gone,
+               sum(CASE WHEN last_seen_at < answered_at OR first_seen_at > gone_at THEN 0 ELSE 1 END) AS kept
+        FROM (SELECT q.customer_id, q.answered_at, t.first_seen_at, t.last_seen_at,
+                     max(CASE WHEN t.last_seen_at < q.answered_at THEN t.last_seen_at END)
+                         OVER (PARTITION BY q.customer_id) AS gone_at {gone}) k
+        GROUP BY customer_id) c
 """
+# Kept is what was seen beside one that is gone now: whatever came in its place is another, also on the next day.
 
 _WHICH: Final = """
     SELECT q.customer_id, t.token_fingerprint {gone} AND t.last_seen_at < q.answered_at

@@ -70,6 +70,10 @@ REASONS: Final[Mapping[str, str]] = {
     "padding": "The value begins or ends with the character that the batch file's layout fills up with, and would be "
     "read back without it. Change it in the view.",
     "bad_shape": "The token does not have the shape of a token (token.pattern). Ask DOKU for the customer's token.",
+    "ambiguous": "DOKU gives the customer several tokens, and the profile's rule (tokens.choose) leaves more than one. "
+    "Say which one in the view doku_token_customers (channel, masked_card), or extend the rule.",
+    "unfit": "None of the tokens that DOKU gives for the customer is of a channel that the profile charges, or the one "
+    "that the view doku_token_customers wishes. Ask the customer, or correct the wish.",
     "card_number": "The value holds a card number. Remove it from the billing database at once: only DOKU's token may "
     "be kept. It is shown masked here.",
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from include.doku.dialects import onecheckout
 from include.doku.dialects.json_fields import JsonFields
 from include.domain.bill_events import BillEvent
+from include.domain.errors import ConfigError
 from include.domain.states import NotificationKind
 from include.schemas.dialect import Dialect, load_dialect
 from include.schemas.profile import Profile
@@ -30,5 +31,13 @@ def parser_of(profile: Profile) -> Parse:
 
 def dialect_file_of(profile: Profile) -> Dialect:
     """The paths of a profile's JSON: beside the profiles (`dialects/`) first, else those that are shipped."""
-    name = profile.recurring.fields if profile.has_recurring else "assumed-json"
-    return load_dialect(profile.dialect_path(name))
+    return named_dialect(profile, profile.recurring.fields if profile.has_recurring else "assumed-json")
+
+
+def named_dialect(profile: Profile, name: str) -> Dialect:
+    """The same file by its name. ConfigError: there is none, or it cannot be used."""
+    path = profile.dialect_path(name)
+    if not path.exists():
+        reason = f"there is no dialect {name!r}, neither beside the profile (dialects/) nor among the shipped ones"
+        raise ConfigError(str(profile.file), "", reason)
+    return load_dialect(path)
