@@ -16,6 +16,7 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY include ./include
 COPY plugins ./plugins
+COPY doku_account_billing.dist-info ./doku_account_billing.dist-info
 COPY dags ./dags
 USER 50000:0
 ENTRYPOINT ["python", "-m"]

@@ -208,10 +208,9 @@ def test_every_profile_has_its_own_dags(profiles):
 
 def test_doku_is_told_and_asked_where_the_profile_says_so(profiles):
     file = profiles / "insurance.toml"
-    good = file.read_text(encoding="utf-8")
-    switched_on = "[http]\nnotify_after_delivery = true\nask_status = true\n"
+    good = file.read_text(encoding="utf-8") + "[http]\nnotify_after_delivery = true\nask_status = true\n"
     file.write_text(
-        good.replace("[connections]\n", f'{switched_on}\n[connections]\ndoku = "doku_api"\n', 1), encoding="utf-8"
+        good.replace('ledger = "doku_ledger"', 'ledger = "doku_ledger"\ndoku = "doku_api"', 1), encoding="utf-8"
     )
     bag = _bag()
     submit, reconcile = bag["doku_submit__insurance"], bag["doku_reconcile__insurance"]
@@ -221,7 +220,7 @@ def test_doku_is_told_and_asked_where_the_profile_says_so(profiles):
         assert not task.downstream_task_ids, "nothing waits for it"
     assert submit.get_task("notify").upstream_task_ids == {"deliver"}
     assert submit.get_task("notify").trigger_rule.value == "all_done"
-    file.write_text(good.replace("[connections]\n", f"{switched_on}\n[connections]\n", 1), encoding="utf-8")
+    file.write_text(good, encoding="utf-8")
     assert "needs connections.doku" in _bag()["doku_profile_error__insurance"].doc_md
 
 

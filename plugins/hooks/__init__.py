@@ -1,0 +1,1 @@
+"""Hooks: connections of ours as Airflow knows them."""
