@@ -68,6 +68,8 @@ class Kind(StrEnum):
     WATCH_SILENT = "watch_silent"
     LEDGER_SILENT = "ledger_silent"
     PROFILE_BROKEN = "profile_broken"
+    NOT_NOTIFIED = "not_notified"
+    STATUS_UNANSWERED = "status_unanswered"
 
 
 SLOW: Final = frozenset(
@@ -78,6 +80,8 @@ SLOW: Final = frozenset(
         Kind.KEY_ENDS,
         Kind.HOST_KEY_ENDS,
         Kind.RULES_END,
+        Kind.NOT_NOTIFIED,
+        Kind.STATUS_UNANSWERED,
     }
 )
 """What takes its time: such matters rise by days, all others by minutes."""

@@ -26,6 +26,7 @@ from include.domain.watch import (
 )
 from include.domain.watch_words import Place
 from include.flows.context import FlowContext
+from include.flows.watch_api import api_matters
 from include.flows.watch_batches import late_stages
 from include.flows.watch_due import missing_run
 from include.flows.watch_server import ask_server
@@ -119,6 +120,7 @@ def _standing(context: FlowContext, connection: Connection, place: Place, watche
     for one in breaks_in(connection, profile, UNRESOLVED, ALARMS):
         yield words.money_at_risk(place, one.break_id, one.kind, one.details, one.opened_at)
     yield from _old(context, connection, place)
+    yield from api_matters(context, connection, place)
     yield from ending_soon(context)
     yield from _silent_watchers(context, connection, place, watcher)
 
