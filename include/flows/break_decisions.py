@@ -15,6 +15,7 @@ from include.domain.states import BreakKind, BreakState, OutcomeStatus
 from include.flows.context import FlowContext
 from include.flows.people import refuse_nobody
 from include.ledger import break_life
+from include.ledger.bill_breaks import missing_without_answer
 from include.ledger.break_life import Break, find_break, has_difference, still_unknown
 from include.ledger.events import Note
 from include.ledger.store import lock
@@ -91,6 +92,8 @@ def _refuse_what_an_outcome_resolves(connection: Connection, profile: str, found
         attempt = find_attempt(connection, profile, found.invoice_number or "")
         if attempt is not None and attempt.status in _UNDECIDED:
             raise NotAllowed(f"{name} waits for an outcome: settle attempt {found.invoice_number} with evidence.")
+    if found.kind is BreakKind.MISSING_CHARGE and missing_without_answer(connection, profile, found.subject):
+        raise NotAllowed(f"{name} waits for an outcome: settle charge {found.subject} with evidence.")
     if found.kind is BreakKind.PAID_WHILE_IN_FLIGHT:
         raise NotAllowed(
             f"{name} ends with the later attempt: its report, or settling it, resolves this. Ask DOKU to stop "

@@ -46,7 +46,7 @@ def answer(
     """
     from include.doku.dialects.choose import dialect_file_of, parser_of
     from include.domain.bill_events import AmountAsked
-    from include.flows.recurring.amounts import answer_amount  # type: ignore[import-not-found]
+    from include.flows.recurring.amounts import answer_amount
 
     arrived = check(profile, dialect, received, ledgers.connection)
     with ledgers.one_statement(profile) as connection:

@@ -113,14 +113,14 @@ def resolve_listed(connection: Connection, profile: str, codes: Collection[str],
         connection.execute(update(recon_break).where(*where).values(**_resolved("the code is listed now", at)))
 
 
-def missing_without_answer(connection: Connection, profile: str, charge_id: str) -> bool:
-    """Whether a missing charge still has no answer."""
+def missing_without_answer(connection: Connection, profile: str, subject: str) -> bool:
+    """Whether a missing charge, the subject of a break, still has no answer."""
     same = and_(
         bill_attempt.c.billing_source == bill_charge.c.billing_source,
         bill_attempt.c.billing_number == bill_charge.c.billing_number,
         bill_attempt.c.expected_on == bill_charge.c.expected_on,
     )
-    where = (bill_charge.c.profile == profile, bill_charge.c.charge_id == charge_id, ~exists().where(same))
+    where = (bill_charge.c.profile == profile, bill_charge.c.charge_id == subject, ~exists().where(same))
     return connection.execute(select(bill_charge.c.charge_id).where(*where)).first() is not None
 
 

@@ -97,6 +97,8 @@ def tie(connection: Connection, terms: Terms, billing_number: str, charged_on: d
     # In order, and none left out: from the last day that is set the next look goes on.
     days = sorted({*_days(found, possible), possible})
     _insert(connection, terms, [_row(terms, found, day) for day in days])
+    if found.amount is None:
+        _fill(connection, terms, billing_number, possible)
     return find_charge(connection, terms.billing_source, billing_number, possible), ""
 
 
@@ -110,13 +112,28 @@ def find_charge(connection: Connection, billing_source: str, billing_number: str
     return Expected(**row) if row is not None else None
 
 
-def set_amount(connection: Connection, billing_source: str, billing_number: str, day: date, amount: int) -> bool:
-    """DOKU was told what to charge: a charge whose amount nobody knew has it now. False: there is none such."""
+def fill_amounts(connection: Connection, terms: Terms) -> list[tuple[str, date]]:
+    """Charges whose amount nobody knew have the one that DOKU was answered since; which (billing number and day)."""
+    q, c = amount_question.c, bill_charge.c
+    same = (q.billing_source == c.billing_source, q.billing_number == c.billing_number, q.expected_on == c.expected_on)
+    where = (c.profile == terms.profile, c.amount.is_(None), q.amount.is_not(None))
+    rows = connection.execute(
+        select(c.billing_number, c.expected_on).join(amount_question, and_(*same)).where(*where)
+    ).all()
+    for row in rows:
+        _fill(connection, terms, row.billing_number, row.expected_on)
+    return [(row.billing_number, row.expected_on) for row in rows]
+
+
+def _fill(connection: Connection, terms: Terms, billing_number: str, day: date) -> None:
+    q, c = amount_question.c, bill_charge.c
+    of_day = (q.billing_source == terms.billing_source, q.billing_number == billing_number, q.expected_on == day)
+    answered = select(q.amount).where(*of_day, q.amount.is_not(None)).scalar_subquery()
     where = (
-        bill_charge.c.billing_source == billing_source, bill_charge.c.billing_number == billing_number,
-        bill_charge.c.expected_on == day, bill_charge.c.amount.is_(None),
+        c.billing_source == terms.billing_source, c.billing_number == billing_number, c.expected_on == day,
+        c.amount.is_(None),
     )  # fmt: skip
-    return connection.execute(update(bill_charge).where(*where).values(amount=amount)).rowcount == 1
+    connection.execute(update(bill_charge).where(*where).values(amount=answered))
 
 
 def tied_to_others(connection: Connection, terms: Terms) -> set[str]:

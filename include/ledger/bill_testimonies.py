@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, and_, exists, select, tuple_
 
 from include.domain.bill_judgement import Meaning, Said
-from include.domain.states import OutcomeStatus
-from include.ledger.bill_tables import bill_testimony
+from include.domain.states import UNRESOLVED, BreakKind, OutcomeStatus
+from include.ledger.bill_tables import bill_outcome, bill_testimony
 from include.ledger.once import insert_new
+from include.ledger.tables import recon_break
 
 Reader = Callable[[str | None, bool | None, str | None], Meaning]
 """What a word, what it says of success, and a code decide, by the codes of today."""
@@ -66,17 +67,25 @@ def said_of_charges(
     return found
 
 
-def undecided_codes(connection: Connection, profile: str) -> dict[str, set[str]]:
-    """Response code -> the transactions that were unknown for it when a notification said it."""
-    table = bill_testimony.c
+def decided_by_now(connection: Connection, profile: str, read: Reader) -> set[str]:
+    """The transactions that are unknown for a code which decides by now: somebody has listed it."""
+    t, o = bill_testimony.c, bill_outcome.c
+    unknown = and_(o.profile == t.profile, o.reference == t.reference, o.status == OutcomeStatus.UNKNOWN)
     where = (
-        table.profile == profile, table.witness == "notification", table.status == OutcomeStatus.UNKNOWN,
-        table.response_code.is_not(None),
+        t.profile == profile, t.witness == "notification", t.status == OutcomeStatus.UNKNOWN,
+        t.response_code.is_not(None),
     )  # fmt: skip
-    found: dict[str, set[str]] = {}
-    for row in connection.execute(select(table.response_code, table.reference).where(*where).distinct()):
-        found.setdefault(row.response_code, set()).add(row.reference)
-    return found
+    columns = (t.reference, t.word, t.succeeded, t.response_code)
+    rows = connection.execute(select(*columns).select_from(bill_testimony.join(bill_outcome, unknown)).where(*where))
+    return {row[0] for row in rows if read(*row[1:]).status is not OutcomeStatus.UNKNOWN}
+
+
+def codes_in_breaks(connection: Connection, profile: str) -> set[str]:
+    """The codes that nobody had listed when they came for a bill, as far as their breaks are not resolved."""
+    k, t = recon_break.c, bill_testimony.c
+    where = (k.profile == profile, k.kind == BreakKind.UNLISTED_CODE, k.state.in_(UNRESOLVED))
+    of_bill = and_(t.profile == k.profile, t.response_code == k.subject)
+    return set(connection.scalars(select(k.subject).where(*where, exists().where(of_bill))))
 
 
 def days_spoken_of(connection: Connection, profile: str, run_id: int, since: datetime) -> set[str]:

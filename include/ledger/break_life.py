@@ -6,9 +6,10 @@ from datetime import datetime
 from textwrap import dedent
 from typing import Final
 
-from sqlalchemy import Connection, TextClause, bindparam, select, text, update
+from sqlalchemy import Connection, TextClause, bindparam, func, select, text, update
 
-from include.domain.states import BreakKind, BreakState
+from include.domain.states import UNRESOLVED, BreakKind, BreakState
+from include.ledger.bill_tables import bill_attempt
 from include.ledger.events import Note, add_decision
 from include.ledger.tables import recon_break
 
@@ -70,6 +71,13 @@ _STILL_UNKNOWN: Final = """
       AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = l.invoice_number AND o.status <> 'unknown')
 """
 
+_BILLS_STILL_UNKNOWN: Final = """
+    SELECT count(*) FROM bill_outcome o
+    WHERE o.profile = :profile AND o.response_code = :code AND o.status = 'unknown'
+      AND NOT EXISTS (SELECT 1 FROM bill_outcome s
+                      WHERE s.profile = o.profile AND s.reference = o.reference AND s.strength > o.strength)
+"""
+
 
 def breaks_in(
     connection: Connection, profile: str, states: Iterable[BreakState], kinds: Iterable[str] | None = None
@@ -110,6 +118,20 @@ def resolve_break(
     add_decision(connection, profile, "break", f"{found.kind} {found.subject}", note)
 
 
+def bill_breaks_by_kind(connection: Connection, profile: str) -> dict[str, int]:
+    """How many breaks about DOKU's charges for bills are not resolved, by kind."""
+    of_bill = select(bill_attempt.c.reference).where(
+        bill_attempt.c.profile == recon_break.c.profile, bill_attempt.c.reference == recon_break.c.invoice_number
+    )
+    where = (
+        recon_break.c.profile == profile, recon_break.c.state.in_(UNRESOLVED),
+        recon_break.c.kind.in_([BreakKind.MISSING_CHARGE, BreakKind.AMOUNT_CHANGED]) | of_bill.exists(),
+    )  # fmt: skip
+    columns = (recon_break.c.kind, func.count())
+    rows = connection.execute(select(*columns).where(*where).group_by(recon_break.c.kind).order_by(recon_break.c.kind))
+    return {str(kind): int(count) for kind, count in rows}
+
+
 def difference_of(connection: Connection, batch_ids: list[int]) -> tuple[int, int]:
     """Breaks over amounts of paid attempts of these batches that count in the books, and their sum (smallest units)."""
     row = connection.execute(_of_batches(_DIFFERENCE), {"batches": batch_ids}).one()
@@ -130,8 +152,9 @@ def break_states_of(connection: Connection, batch_ids: list[int]) -> dict[str, i
 
 
 def still_unknown(connection: Connection, profile: str, code: str) -> int:
-    """How many attempts are unknown for nothing but a code."""
-    return int(connection.scalar(text(dedent(_STILL_UNKNOWN)), {"profile": profile, "code": code}) or 0)
+    """How many attempts, of batches and of bills, are unknown for nothing but a code."""
+    key = {"profile": profile, "code": code}
+    return sum(int(connection.scalar(text(dedent(one)), key) or 0) for one in (_STILL_UNKNOWN, _BILLS_STILL_UNKNOWN))
 
 
 def _of_batches(statement: str) -> TextClause:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from include.domain.connection import ConnectionSettings
+from include.flows.recurring.expect import expect_charges
 from tests.flows_harness import MORNING, Merchant
 from tests.recurring_harness import RECURRING, Bills, payment
 
@@ -63,6 +64,7 @@ def _final(base, folder, notices):
     for event in notices:
         bills.merchant.later(minutes=15)
         bills.notify(event)
+    expect_charges(bills.merchant.context)
     found = bills.tables()
     bills.merchant.ledger.engine.dispose()
     return found
