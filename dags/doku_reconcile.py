@@ -4,8 +4,9 @@
 One DAG for each profile. It fetches DOKU's reports, takes each in whole or not at all, gives every attempt its outcome,
 writes the outcomes to the merchant's `doku_charge_outcomes`, and proves that the books tie.
 
-**Runs** on the profile's schedule (`schedule.reconcile`), soon after a delivery (a hint from submit), and by hand. It works on
-all open batches of the profile, whatever their date. "Nothing yet" is a normal end: the rest of the run is skipped and the run
+**Runs** on the profile's schedule (`schedule.reconcile`), soon after a delivery (a hint from submit), soon after DOKU has told
+that a report is there (a hint too; `notifications.enabled`), and by hand. It works on all open batches of the profile, whatever
+their date. "Nothing yet" is a normal end: the rest of the run is skipped and the run
 is green.
 
 **Tasks**
@@ -30,7 +31,7 @@ refused report changes nothing; ask DOKU for it again, and a file with other con
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
 from include.schemas.profile import Profile
-from plugins.dag_parts import DEFAULT_ARGS, delivered, profiles, tags
+from plugins.dag_parts import DEFAULT_ARGS, delivered, profiles, report_told, tags
 from plugins.operators.ask_status import AskStatusOperator
 from plugins.operators.close_books import CloseBooksOperator
 from plugins.operators.fetch_reports import FetchReportsOperator
@@ -45,7 +46,7 @@ from plugins.sensors.reports_ready import ReportsReadySensor
 def reconcile_dag(profile: Profile) -> DAG:
     """The reconcile DAG of a profile."""
     cron = profile.schedule.reconcile
-    woken = [delivered(profile)]
+    woken = delivered(profile) | report_told(profile) if profile.notifications.enabled else delivered(profile)
     timetable = CronTriggerTimetable(cron, timezone=profile.timezone) if cron else None
     with DAG(
         dag_id=f"doku_reconcile__{profile.name}",

@@ -6,15 +6,16 @@ Imported while DAG files are parsed: reads profile files only, no connection and
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetWatcher
 
 from include.domain.errors import ConfigError
+from include.domain.states import NotificationKind
 from include.schemas.profile import PROFILES_DIR_VARIABLE, Profile, load_profile, profile_files, profiles_dir
 
 TAG: Final = "doku"
@@ -52,6 +53,30 @@ def broken_profiles() -> Iterator[tuple[str, str]]:
 def delivered(profile: Profile) -> Asset:
     """A batch of this profile was delivered. A hint: whoever is woken by it reads the ledger."""
     return Asset(name=f"doku_delivered__{profile.name}", uri=f"doku://{profile.name}/delivered")
+
+
+def notified(profile: Profile) -> Asset:
+    """DOKU has told something of bills. A hint: whoever is woken by it reads the inbox."""
+    told = (NotificationKind.PAYMENT, NotificationKind.REGISTRATION, NotificationKind.CARD_UPDATE)
+    return _watched(profile, "notified", told)
+
+
+def report_told(profile: Profile) -> Asset:
+    """DOKU has told that a report is there. A hint: whoever is woken by it looks into DOKU's folder."""
+    return _watched(profile, "report_told", (NotificationKind.REPORT_READY,))
+
+
+def _watched(profile: Profile, what: str, kinds: Sequence[NotificationKind]) -> Asset:
+    """An asset that the triggerer updates for what is in the inbox, if the profile takes notifications at all."""
+    name = f"doku_{what}__{profile.name}"
+    watchers = []
+    if profile.notifications.enabled:
+        from plugins.triggers.inbox import InboxTrigger
+
+        seconds = profile.notifications.look_seconds
+        looks = InboxTrigger(profile=profile.name, kinds=[str(kind) for kind in kinds], seconds=seconds)
+        watchers.append(AssetWatcher(name=name, trigger=looks))
+    return Asset(name=name, uri=f"doku://{profile.name}/{what}", watchers=watchers)
 
 
 def tags(profile: Profile) -> list[str]:

@@ -23,6 +23,7 @@ class Refusal(StrEnum):
     NOT_SET_UP = "not_set_up"
     LEDGER = "ledger"
     NO_AMOUNT = "no_amount"
+    NO_SUCH_BILL = "no_such_bill"
     MISTAKE = "mistake"
 
 
@@ -43,6 +44,7 @@ STATUS: Final[dict[Refusal, int]] = {
     Refusal.NOT_SET_UP: 503,
     Refusal.LEDGER: 503,
     Refusal.NO_AMOUNT: 503,
+    Refusal.NO_SUCH_BILL: 404,
     Refusal.MISTAKE: 503,
 }
 """What the sender is answered. 503 is for what is no fault of the sender's: DOKU sends such a notification again."""
@@ -64,6 +66,7 @@ SENTENCE: Final[dict[Refusal, str]] = {
     Refusal.NOT_SET_UP: "This cannot be taken now. Send it again later.",
     Refusal.LEDGER: "This cannot be taken now. Send it again later.",
     Refusal.NO_AMOUNT: "No amount can be given now. Ask again later.",
+    Refusal.NO_SUCH_BILL: "No amount is to be asked for this.",
     Refusal.MISTAKE: "This cannot be taken now. Send it again later.",
 }
 

@@ -175,7 +175,7 @@ def _arrived(
         request_id=request_id,
         sent_at=sent_at,
         state=NotificationState.DONE if question else NotificationState.RECEIVED,
-        result="A question, answered at once." if question else None,
+        result="A question; it is answered at once, or not at all." if question else None,
     )
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from upath import UPath
 
 from include.billing.engine import billing_engine
@@ -118,18 +119,23 @@ class OpenLedgers:
         Raises:
             ConfigError, LedgerError: As `ledger_of`.
         """
-        engine = billing_engine(self.connection(profile.connections.billing))
+
+        @cache
+        def billing() -> Engine:
+            return billing_engine(self.connection(profile.connections.billing))
+
         try:
             yield FlowContext(
                 profile=profile,
                 ledger=self.ledger_of(profile),
-                billing=lambda: engine,
+                billing=billing,
                 remote=_no_server,
                 artefacts=Artefacts(UPath("memory://")),
                 clock=clock,
             )
         finally:
-            engine.dispose()
+            if billing.cache_info().currsize:
+                billing().dispose()
 
     def close(self) -> None:
         """Close the databases."""

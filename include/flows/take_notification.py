@@ -60,7 +60,8 @@ def answer(
     with ledgers.context(profile, clock) as context:
         found = answer_amount(context, asked.billing_number, asked.customer_id)
     if found.amount is None:
-        raise Refused(Refusal.NO_AMOUNT)
+        log.warning("A question for an amount was not answered: %s", found.words)
+        raise Refused(Refusal.NO_SUCH_BILL if found.refused else Refusal.NO_AMOUNT)
     if dialect == "onecheckout":
         return f"{Decimal(to_major(found.amount, found.currency)):.2f}".encode("ascii")
     return _as_json(dialect_file_of(profile).amount_answer.paths[0], found.amount, found.currency)

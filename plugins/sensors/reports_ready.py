@@ -33,13 +33,17 @@ class ReportsReadySensor(BaseSensorOperator):
     def execute(self, context: Any) -> list[str]:  # noqa: ARG002 - Airflow's signature
         """Look; then wait in the triggerer if there is something to wait for."""
         from include.flows.fetch import look_for_reports
+        from include.flows.notices import take_in_report_notices
         from include.flows.reconcile import has_pending_work
         from plugins.flow_context import flow_context_of
 
         with errors_in_words(), flow_context_of(self.profile) as flow:
+            told = take_in_report_notices(flow, None)
             pending = has_pending_work(flow)
             found = look_for_reports(flow)
             minutes = flow.profile.schedule.report_wait_minutes
+        if told:
+            self.log.info("DOKU has told %s times that a report is there.", told)
         if not found.listed and pending:
             return []
         if not found.listed and not found.open_batches:

@@ -23,7 +23,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
 from include.domain.connection import ConnectionSettings
-from include.domain.errors import ConfigError, DokuError, LedgerUnreachable
+from include.domain.errors import ConfigError, DokuError
 from include.domain.refusals import SENTENCE, STATUS, Refusal, Refused
 from include.domain.states import NotificationKind
 from include.domain.whereabouts import where_it_happened
@@ -174,7 +174,7 @@ class Door:
         if kind is NotificationKind.AMOUNT:
             return await self._answer(profile, asked.dialect, received)
         stored = self._storing.submit(take, profile, asked.dialect, received, self._ledgers)
-        return _answer(200, await _in_time(stored, STORE_SECONDS), asked.dialect)
+        return _answer(200, await _in_time(stored, STORE_SECONDS, Refusal.LEDGER), asked.dialect)
 
     def _wanted(self, name: str, kind_name: str, asked: _Asked) -> tuple[Profile, NotificationKind]:
         """Whom and what the path names. Refused, ConfigError: no such profile or kind, or its file is broken."""
@@ -192,10 +192,7 @@ class Door:
 
     async def _answer(self, profile: Profile, dialect: Dialect, received: Received) -> Response:
         found = self._answering.submit(answer, profile, dialect, received, self._ledgers, self._now)
-        try:
-            content = await _in_time(found, profile.notifications.amount_seconds)
-        except LedgerUnreachable:
-            raise Refused(Refusal.NO_AMOUNT) from None
+        content = await _in_time(found, profile.notifications.amount_seconds, Refusal.NO_AMOUNT)
         return _answer(200, content, dialect)
 
     async def _health_answer(self, request: Request) -> Response:
@@ -203,7 +200,8 @@ class Door:
             raise Refused(Refusal.METHOD)
         if self._health is None or time.monotonic() - self._health[0] > HEALTH_SECONDS:
             self._health = (time.monotonic(), self._health[1] if self._health else False)
-            self._health = (time.monotonic(), await _in_time(self._storing.submit(self._is_ready), STORE_SECONDS))
+            looked = self._storing.submit(self._is_ready)
+            self._health = (time.monotonic(), await _in_time(looked, STORE_SECONDS, Refusal.LEDGER))
         ready = self._health[1]
         content = json.dumps({"status": "ready" if ready else "not ready"}).encode()
         return _answer(200 if ready else 503, content, "json")
@@ -256,14 +254,14 @@ async def _read(request: Request, most: int, seconds: float) -> bytes:
     return b"".join(chunks)
 
 
-async def _in_time(future: "Future[Any]", seconds: float) -> Any:
-    """What a thread comes to. LedgerUnreachable: not in time; the thread ends by itself."""
+async def _in_time(future: "Future[Any]", seconds: float, late: Refusal) -> Any:
+    """What a thread comes to. Refused, as `late`: not in time; the thread ends by itself."""
     waited = asyncio.wrap_future(future)
     done, _ = await asyncio.wait((waited,), timeout=seconds)
     if done:
         return waited.result()
     waited.add_done_callback(lambda one: one.cancelled() or one.exception())
-    raise LedgerUnreachable(f"The ledger took longer than {seconds:g} seconds.")
+    raise Refused(late)
 
 
 def _refusal(reason: Refusal, asked: _Asked) -> Response:

@@ -5,14 +5,17 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
 from include.domain.connection import ConnectionSettings
+from include.domain.errors import LedgerUnreachable
 from include.domain.refusals import SENTENCE, STATUS, Refusal
 from tests.doku_simulator.web import words
 from tests.unit.conftest import POSTGRESQL
@@ -308,6 +311,73 @@ def test_nothing_secret_is_logged(door, caplog):
     assert SECRET not in caplog.text
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """What the merchant's database says of an amount, in place of it; `asked.amount = 5` changes it."""
+    from include.flows.recurring import amounts
+
+    said = SimpleNamespace(amount=150_000, refused=False, seconds=0.0, error=None, questions=[])
+
+    def answer(context, billing_number, customer_id):
+        said.questions.append((context.profile.name, billing_number, customer_id))
+        time.sleep(said.seconds)
+        if said.error:
+            raise said.error
+        return amounts.AmountAnswer(said.amount, "IDR", None, "words", refused=said.refused)
+
+    monkeypatch.setattr(amounts, "answer_amount", answer)
+    return said
+
+
+QUESTION = {"billing": {"billing_number": "B1"}, "customer": {"id": "K1"}}
+
+
+def question_form(**changes: str) -> dict[str, str]:
+    form = {"CUSTOMERID": "K1", "BILLNUMBER": "B1", "CUSTOMERNAME": "Ani", **changes}
+    return {**form, "WORDS": words.of_amount_question("sha1", SHARED_KEY, form)}
+
+
+def test_a_question_for_an_amount_is_answered_at_once(make_door, asked):
+    door = make_door()
+    answer = door.notify("amount", QUESTION)
+    assert (answer.status_code, answer.json()) == (200, {"order": {"amount": 150_000}})
+    assert asked.questions == [("insurance", "B1", "K1")]
+    assert [(row["kind"], row["state"]) for row in door.inbox()] == [("amount", "done")]
+    older = make_door(recurring={"dialect": "onecheckout"})
+    answer = older.post_form("amount", question_form())
+    assert (answer.status_code, answer.text) == (200, "150000.00")
+    assert older.post_form("amount", {**question_form(), "BILLNUMBER": "B2"}).text == "STOP"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [
+        ({"amount": None}, 503, "no_amount"),
+        ({"amount": None, "refused": True}, 404, "no_such_bill"),
+        ({"seconds": 0.6}, 503, "no_amount"),
+        ({"error": LedgerUnreachable("It does not answer.")}, 503, "ledger"),
+        ({"error": RuntimeError("secret")}, 503, "mistake"),
+    ],
+)
+def test_no_amount_is_ever_invented(make_door, asked, change, status, reason):
+    vars(asked).update(change)
+    door = make_door(notifications={"amount_seconds": 0.2})
+    answer = door.notify("amount", QUESTION)
+    assert answer.status_code == status
+    assert answer.json() == {"message": SENTENCE[Refusal(reason)]}
+    assert door.refused() == {("insurance", "amount", reason): 1}
+    older = make_door(recurring={"dialect": "onecheckout"}, notifications={"amount_seconds": 0.2})
+    assert older.post_form("amount", question_form()).text == "STOP"
+
+
+def test_a_question_that_cannot_be_read_is_kept_and_not_answered(make_door, asked):
+    door = make_door()
+    for body in (b"{}", b"\xff", b"[" * 30_000, b'{"billing": {"billing_number": ["B1"]}}'):
+        assert door.notify("amount", body).status_code == 400
+    assert asked.questions == []
+    assert len(door.inbox()) == 4
+
+
 def test_refusals_are_written_at_most_once_a_second_for_a_key(door, monkeypatch):
     written = []
     counter = door.app.state.door._refusals
@@ -336,8 +406,6 @@ def test_counts_that_could_not_be_kept_are_added_later():
 
 
 def test_counts_are_flushed_by_themselves(make_door):
-    import time
-
     from plugins.web.notifications import make_app
 
     door = make_door()
