@@ -46,6 +46,7 @@ _FILE: Final = Field("file_name", "The file's own name")
 _RUN: Final = Field("run_id", "The run's number", kind="integer", flag="--run-id")
 _INVOICE: Final = Field("invoice_number", "The attempt's invoice number")
 _BREAK: Final = Field("number", "The break's number, as `breaks` lists it", kind="integer")
+_BILL: Final = Field("billing_number", "The bill's number")
 _PROPOSAL: Final = Field("proposal", "The proposal's number, as `proposals` lists it", kind="integer")
 _CUSTOMERS: Final = Field("customers", "How many customers lose all their tokens, as the run said it", kind="integer")
 _OUTCOME: Final = Field(
@@ -87,6 +88,14 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation("settle", "say, with evidence, what became of an attempt", (_INVOICE, _OUTCOME, _EVIDENCE)),
         Operation(
             "accept_token_losses", "it is right that so many customers lose all their tokens at once", (_CUSTOMERS,)
+        ),
+        Operation("cancel_bill", "end a bill, whatever the merchant's view says of it now", (_BILL,)),
+        Operation("bill_ended", "say, with evidence, that DOKU does not charge a bill any more", (_BILL, _EVIDENCE)),
+        Operation("bill_updated", "DOKU was told the new terms of a bill in its dashboard", (_BILL,)),
+        Operation("ask_again", "ask DOKU anew for a bill that is not registered: another checkout link", (_BILL,)),
+        Operation("registration_arrived", "DOKU has a registration file whose delivery is unknown", (_FILE,)),
+        Operation(
+            "registration_never_arrived", "DOKU never got a registration file: its bills go into the next", (_FILE,)
         ),
         Operation("confirm", "carry out what another person proposed (four eyes)", (_PROPOSAL,)),
         Operation("drop", "take a proposal off the table", (_PROPOSAL,)),

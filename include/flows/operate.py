@@ -11,6 +11,7 @@ from include.domain.operations import OPERATIONS, Operation
 from include.flows import approve, batch_decisions, break_decisions, decisions
 from include.flows.context import FlowContext
 from include.flows.propose import confirm, drop
+from include.flows.recurring import bulk_delivery, cancel, changes
 from include.flows.rehearsal import rehearsal
 from include.flows.reingest import reingest
 from include.flows.settle import settle
@@ -42,6 +43,12 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "setup_mended": setup_mended,
     "settle": settle,
     "accept_token_losses": accept_token_losses,
+    "cancel_bill": cancel.cancel_bill,
+    "bill_ended": cancel.bill_ended,
+    "bill_updated": changes.bill_updated,
+    "ask_again": changes.ask_again,
+    "registration_arrived": bulk_delivery.registration_arrived,
+    "registration_never_arrived": bulk_delivery.registration_never_arrived,
     "confirm": confirm,
     "drop": drop,
     "explain_break": break_decisions.explain_break,

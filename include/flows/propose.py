@@ -66,6 +66,8 @@ def confirm(context: FlowContext, *, proposal: int, by: str, why: str) -> str:
     """Carry out what another person proposed, if it would still do what was shown then."""
     from include.flows.batch_decisions import file_refused_now
     from include.flows.decisions import cancel_now, never_arrived_now
+    from include.flows.recurring.bulk_delivery import registration_never_arrived_now
+    from include.flows.recurring.cancel import bill_ended_now, cancel_bill_now
     from include.flows.settle import settle_now
     from include.flows.write_off import close_now
 
@@ -73,7 +75,8 @@ def confirm(context: FlowContext, *, proposal: int, by: str, why: str) -> str:
     profile = context.profile.name
     carriers: Mapping[str, Carry] = {
         "settle": settle_now, "close": close_now, "cancel": cancel_now, "never_arrived": never_arrived_now,
-        "file_refused": file_refused_now,
+        "file_refused": file_refused_now, "cancel_bill": cancel_bill_now, "bill_ended": bill_ended_now,
+        "registration_never_arrived": registration_never_arrived_now,
     }  # fmt: skip
     with context.ledger.read() as connection:
         found = find_proposal(connection, profile, proposal)

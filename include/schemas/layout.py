@@ -50,7 +50,10 @@ class FieldRule:
 
 
 class Layout(StrictModel):
-    """A batch file's or a report's layout; `parse_layout` and `load_layout` make it and check that it makes sense."""
+    """The layout of a batch file, a report or a registration file.
+
+    `parse_layout` and `load_layout` make it and check that it makes sense.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,58}[a-z0-9]$")] = Field(description="The file's own name")
     kind: Kind
@@ -88,7 +91,7 @@ class Layout(StrictModel):
         forbidden = frozenset(self.file.delimiter or "")
         fields: dict[str, list[Slot]] = {}
         for slot in self.slots["detail"]:
-            if slot.source.startswith(("attempt.", "line.")):
+            if slot.source.startswith(("attempt.", "line.", "bill.")):
                 fields.setdefault(slot.field, []).append(slot)
         return {field: _rule_of(slots, forbidden) for field, slots in fields.items()}
 

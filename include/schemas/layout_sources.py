@@ -1,9 +1,9 @@
-"""Which facts a column of a batch file or a report may carry, and of which types (the first is the default)."""
+"""Which facts a column of one of our files may carry, and of which types (the first is the default)."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
 
-Kind = Literal["batch", "report"]
+Kind = Literal["batch", "report", "register"]
 ColumnType = Literal["text", "integer", "amount", "date", "datetime"]
 SourceTypes = Mapping[str, tuple[ColumnType, ...]]
 
@@ -59,6 +59,27 @@ LINE_SOURCES: Final[Mapping[Kind, SourceTypes]] = {
         "line.status": _TEXT,
         IGNORED: _TEXT,
     },
+    "register": {
+        "bill.line_no": _INTEGER,
+        "bill.billing_number": _TEXT,
+        "bill.customer_id": _TEXT,
+        "bill.customer_name": _TEXT,
+        "bill.email": _TEXT,
+        "bill.phone": _TEXT,
+        "bill.amount": _AMOUNT,
+        "bill.currency": _TEXT,
+        "bill.flat": _TEXT,
+        "bill.execute_type": _TEXT,
+        "bill.execute_on": _TEXT,
+        "bill.execute_months": _TEXT,
+        "bill.starts_on": _DATE,
+        "bill.ends_on": _DATE,
+        "bill.description": _TEXT,
+        "batch.merchant": _TEXT,
+        "batch.business_date": _DATE,
+        "batch.sequence": _INTEGER,
+        "batch.currency": _TEXT,
+    },
 }
 """Facts of a detail line. Those of `batch.` are the same on every line."""
 
@@ -85,6 +106,15 @@ HEADER_SOURCES: Final[Mapping[Kind, SourceTypes]] = {
         "file.parts": _INTEGER,
         IGNORED: _TEXT,
     },
+    "register": {
+        "file.name": _TEXT,
+        "file.count": _INTEGER,
+        "file.total": _AMOUNT,
+        "batch.merchant": _TEXT,
+        "batch.business_date": _DATE,
+        "batch.sequence": _INTEGER,
+        "batch.currency": _TEXT,
+    },
 }
 """Facts of a header or a trailer. `file.count` and `file.total` are of the file's own lines and are checked against
 them; `file.batch_count` and `file.batch_total` are of the whole batch where its report comes in parts, and are not."""
@@ -109,6 +139,13 @@ REQUIRED_SOURCES: Final[Mapping[Kind, tuple[tuple[tuple[str, ...], tuple[Literal
         (("line.invoice_number",), ("detail",)),
         (("line.amount",), ("detail",)),
         (("line.response_code",), ("detail",)),
+    ),
+    "register": (
+        (("bill.billing_number",), ("detail",)),
+        (("bill.customer_id",), ("detail",)),
+        (("bill.execute_type",), ("detail",)),
+        (("bill.execute_on",), ("detail",)),
+        (("bill.starts_on",), ("detail",)),
     ),
 }
 """What a layout cannot do without: one of the sources, in one of the sections."""

@@ -55,8 +55,8 @@ class _Renderer:
     def __init__(self, layout: Layout, facts: FileFacts) -> None:
         if facts.currency not in CURRENCY_EXPONENT:
             raise FileRefused(facts.name, None, None, f"the currency is none of {', '.join(CURRENCY_EXPONENT)}")
-        if layout.kind == "batch" and facts.count < 1:
-            raise FileRefused(facts.name, None, None, "a batch file without a line is never made")
+        if layout.kind != "report" and facts.count < 1:
+            raise FileRefused(facts.name, None, None, f"a {layout.kind} file without a line is never made")
         self._layout, self._facts = layout, facts
         self._exponent = CURRENCY_EXPONENT[facts.currency]
         self._slice_rows = max(1, min(_SLICE_ROWS, _SLICE_BYTES // layout.longest_line))

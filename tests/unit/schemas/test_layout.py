@@ -63,7 +63,7 @@ def test_the_name_must_be_the_files_own(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "old", "new", "key", "reason"),
     [
-        (BATCH, 'kind = "batch"', 'kind = "bill"', "kind", "'batch' or 'report'"),
+        (BATCH, 'kind = "batch"', 'kind = "bill"', "kind", "'batch', 'report' or 'register'"),
         (BATCH, "assumed = true", "assumed = true\nfoo = 1", "foo", "unknown key"),
         (BATCH, "assumed = true", 'text = "x"', "text", "unknown key"),
         (BATCH, "[file]", "[file", "", "not valid TOML"),
