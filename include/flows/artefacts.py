@@ -135,6 +135,19 @@ class Artefacts:
         """Remove a file that no record names (a copy of a task lost a race)."""
         (self._base / artefact).unlink()
 
+    def remove(self, artefact: str) -> None:
+        """Remove a kept file whose time is over; nothing when it is gone already. ArtefactError: the store refuses."""
+        try:
+            self.discard(artefact)
+        except FileNotFoundError:
+            return
+        except OSError as caught:
+            raise ArtefactError(
+                f"The artefact store does not remove {artefact} "
+                f"({caught.__class__.__name__}: {caught.strerror or caught}). "
+                f"Check the rights of {ARTEFACTS_VARIABLE}; then run it again."
+            ) from None
+
     def place(self, artefact: str) -> str:
         """Where a kept file is, for people."""
         return str(self._base / artefact)

@@ -18,6 +18,7 @@ from include.ledger.audit import (
     lost_manifests_noted,
     manifests_named,
     outcomes_without_witness,
+    removed_by_housekeeping,
     totals_that_differ,
 )
 from include.ledger.batches import Batch, all_batches
@@ -68,6 +69,7 @@ def _runs(context: FlowContext) -> Iterator[str]:
 def _batches(context: FlowContext) -> Iterator[str]:
     with context.ledger.read() as connection:
         batches = all_batches(connection, context.profile.name)
+        removed, tokenless = removed_by_housekeeping(connection, context.profile.name)
     for batch in batches:
         with context.ledger.read() as connection:
             lines = batch_lines(connection, batch.batch_id)
@@ -75,9 +77,9 @@ def _batches(context: FlowContext) -> Iterator[str]:
             refuse_unless_batch_ties(batch.file_name, lines)
         except BooksDoNotTie as caught:
             yield caught.message
-        if batch.artefact and batch.envelope_digest:
+        if batch.artefact and batch.envelope_digest and removed.get(batch.artefact) != batch.envelope_digest:
             yield from _kept(context, batch.artefact, batch.envelope_digest)
-        if batch.plaintext_digest:
+        if batch.plaintext_digest and batch.file_name not in tokenless:
             yield from _plaintext(context, batch)
 
 
@@ -96,7 +98,10 @@ def _plaintext(context: FlowContext, batch: Batch) -> Iterator[str]:
 def _reports(context: FlowContext) -> Iterator[str]:
     with context.ledger.read() as connection:
         reports = all_reports(connection, context.profile.name)
+        removed, _ = removed_by_housekeeping(connection, context.profile.name)
     for report in reports:
+        if removed.get(report.artefact) == report.content_digest:
+            continue
         yield from _kept(context, report.artefact, report.content_digest)
 
 

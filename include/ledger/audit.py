@@ -167,3 +167,12 @@ def attempts_of(connection: Connection, profile: str) -> dict[str, tuple[int, st
             bool(told and row.claims_written_at and not row.untold),
         )
     return found
+
+
+def removed_by_housekeeping(connection: Connection, profile: str) -> tuple[dict[str, str], set[str]]:
+    """What the trail says that housekeeping removed: digest by kept file, and batch files without tokens."""
+    where = (event.c.profile == profile, event.c.kind == "housekeeping")
+    rows = connection.execute(select(event.c.details).where(*where).order_by(event.c.seq))
+    documents = [json.loads(row.details) for row in rows]
+    files = {path: digest for one in documents for path, digest in one.get("removed", {}).items()}
+    return files, {one["tokens_of"] for one in documents if "tokens_of" in one}

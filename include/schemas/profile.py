@@ -19,6 +19,7 @@ from include.domain.file_names import FileNameTemplate
 from include.domain.money import CURRENCY_EXPONENT, MAX_AMOUNT
 from include.schemas.codes import CodeEntry
 from include.schemas.envelope import EnvelopeSpec, PublicKeyEntry
+from include.schemas.housekeeping_settings import Housekeeping
 from include.schemas.http_settings import HttpSettings
 from include.schemas.notification_settings import NotificationSettings
 from include.schemas.recurring_settings import RecurringSettings
@@ -396,6 +397,7 @@ class Profile(StrictModel):
     retry: Retry = Field(default_factory=Retry)
     calendar: CalendarSettings = Field(default_factory=CalendarSettings)
     watch: Watch = Field(default_factory=Watch)
+    housekeeping: Housekeeping = Field(default_factory=Housekeeping)
     batch_or_none: BatchSettings | None = Field(
         default=None, alias="batch", description="Batch Upload: the merchant sends batch files"
     )

@@ -1,0 +1,124 @@
+"""Housekeeping: what is over is kept no longer than the profile says; what is open is never touched.
+
+The trail says first what will be removed, with its digests; then it is removed; then the ledger notes that it is gone.
+Killed anywhere, the next run goes on. `verify` takes a file for removed only if the trail says so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from include.flows.context import FlowContext
+from include.ledger.events import Note, add_decision
+from include.ledger.housekeeping import (
+    OldFile,
+    OldTokens,
+    batches_with_tokens,
+    count_other_tokens,
+    count_raw_notifications,
+    note_removed,
+    old_files,
+    remove_other_tokens,
+    remove_raw_notifications,
+    remove_tokens,
+)
+
+_FILES_OF_AN_EVENT: Final = 200
+_ACTOR: Final = "housekeeping"
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """What was removed, or would be.
+
+    Attributes:
+        files: Envelopes and reports.
+        batches: Batches whose attempts' tokens go.
+        tokens: Other tokens: of bills that are over, and lost ones.
+        notifications: Raw notifications.
+    """
+
+    files: tuple[OldFile, ...]
+    batches: tuple[OldTokens, ...]
+    tokens: int
+    notifications: int
+
+    def lines(self) -> Iterator[str]:
+        """For a person."""
+        yield f"{len(self.files):,} kept files"
+        yield f"{sum(one.count for one in self.batches):,} tokens of attempts, of {len(self.batches):,} batches"
+        yield f"{self.tokens:,} tokens of bills that are over, or lost"
+        yield f"{self.notifications:,} raw notifications"
+
+
+def what_is_old(context: FlowContext) -> Tidied:
+    """What `tidy` would remove now; nothing is changed."""
+    keep, profile = context.profile.housekeeping, context.profile.name
+    files, tokens = _before(context, keep.files_days), _before(context, keep.tokens_days)
+    raw = _before(context, keep.notifications_days)
+    with context.ledger.read() as connection:
+        return Tidied(
+            tuple(old_files(connection, profile, files)) if files else (),
+            tuple(batches_with_tokens(connection, profile, tokens)) if tokens else (),
+            count_other_tokens(connection, profile, tokens) if tokens else 0,
+            count_raw_notifications(connection, profile, raw) if raw else 0,
+        )
+
+
+def tidy(context: FlowContext, by: str = _ACTOR) -> Tidied:
+    """Remove what the profile keeps no longer. Safe to repeat, by two at once, and after a kill.
+
+    Args:
+        by: Who asked for it; it is kept in the trail.
+
+    Raises:
+        ArtefactError: The store removes nothing; what was removed before stays removed.
+    """
+    old = what_is_old(context)
+    for at in range(0, len(old.files), _FILES_OF_AN_EVENT):
+        _remove_files(context, list(old.files[at : at + _FILES_OF_AN_EVENT]), by)
+    for one in old.batches:
+        context.step("tidy: tokens of a batch")
+        with context.ledger.write() as connection:
+            _note(context, connection, one.file_name, by, {"tokens_of": one.file_name, "count": one.count})
+            remove_tokens(connection, one.batch_id, context.clock())
+        context.step("tidy: tokens of a batch gone")
+    return Tidied(old.files, old.batches, *_remove_rest(context, by))
+
+
+def _remove_files(context: FlowContext, files: list[OldFile], by: str) -> None:
+    subject = f"{len(files)} kept files"
+    with context.ledger.write() as connection:
+        _note(context, connection, subject, by, {"removed": {one.artefact: one.digest for one in files}})
+    for one in files:
+        context.step("tidy: file")
+        context.artefacts.remove(one.artefact)
+        context.step("tidy: file gone")
+    with context.ledger.write() as connection:
+        note_removed(connection, files, context.clock())
+
+
+def _remove_rest(context: FlowContext, by: str) -> tuple[int, int]:
+    """Tokens of bills and lost ones, raw notifications: how many of each."""
+    keep, profile = context.profile.housekeeping, context.profile.name
+    tokens, raw = _before(context, keep.tokens_days), _before(context, keep.notifications_days)
+    with context.ledger.write() as connection:
+        gone = (
+            remove_other_tokens(connection, profile, tokens) if tokens else 0,
+            remove_raw_notifications(connection, profile, raw) if raw else 0,
+        )
+        if any(gone):
+            _note(context, connection, "tokens, notifications", by, {"tokens": gone[0], "notifications": gone[1]})
+    return gone
+
+
+def _note(context: FlowContext, connection: Connection, subject: str, by: str, details: dict[str, object]) -> None:
+    note = Note(context.clock(), by, details=details)
+    add_decision(connection, context.profile.name, "housekeeping", subject, note)
+
+
+def _before(context: FlowContext, days: int | None) -> datetime | None:
+    return None if days is None else context.clock() - timedelta(days=days)

@@ -1,0 +1,151 @@
+"""What may be removed: only what is over and told, and about which nobody has a question. Digests always stay."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from textwrap import dedent
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Table, TextClause, bindparam, func, select, text, update
+
+from include.domain.states import BillState, NotificationState, TokenState
+from include.ledger.bill_tables import bill, customer_token
+from include.ledger.inbox_tables import notification
+from include.ledger.tables import attempt, batch, report_file
+from include.ledger.types import UtcDateTime
+
+# A batch is over: all of its attempts are decided, the merchant knows, and no break about them waits for a person.
+_OVER: Final = """
+    b.profile = :profile AND coalesce(b.reconciled_at, b.withdrawal_written_at) < :before
+    AND b.state IN ('reconciled', 'withdrawn')
+    AND NOT EXISTS (
+        SELECT 1 FROM attempt a WHERE a.batch_id = b.batch_id AND (
+            NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.strength > 1)
+            OR EXISTS (SELECT 1 FROM recon_break k
+                       WHERE k.invoice_number = a.invoice_number AND k.state <> 'resolved')))
+"""
+
+_BATCH_FILES: Final = f"""
+    SELECT b.batch_id AS record, b.file_name AS name, b.artefact, b.envelope_digest AS digest FROM batch b
+    WHERE {_OVER} AND b.artefact IS NOT NULL AND b.file_removed_at IS NULL ORDER BY b.batch_id
+"""  # noqa: S608 - no value of anybody's is put in
+
+# A report may answer several batches, and is kept as long as one of them is not over.
+_REPORT_FILES: Final = """
+    SELECT f.report_id AS record, f.file_name AS name, f.artefact, f.content_digest AS digest FROM report_file f
+    WHERE f.profile = :profile AND f.file_removed_at IS NULL AND f.state IN ('written_back', 'refused')
+      AND coalesce(f.written_back_at, f.fetched_at) < :before
+      AND NOT EXISTS (
+          SELECT 1 FROM report_line l WHERE l.report_id = f.report_id AND (
+              EXISTS (SELECT 1 FROM recon_break k
+                      WHERE k.invoice_number = l.invoice_number AND k.state <> 'resolved')
+              OR EXISTS (SELECT 1 FROM attempt a WHERE a.invoice_number = l.invoice_number AND NOT EXISTS (
+                      SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.strength > 1))))
+    ORDER BY f.report_id
+"""
+
+_BATCHES_WITH_TOKENS: Final = f"""
+    SELECT b.batch_id, b.file_name, b.line_count FROM batch b
+    WHERE {_OVER} AND b.tokens_removed_at IS NULL ORDER BY b.batch_id
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class OldFile:
+    """A kept file whose time is over.
+
+    Attributes:
+        table: batch or report_file.
+        record: Its id there.
+        name: The name that DOKU knows it by.
+    """
+
+    table: str
+    record: int
+    name: str
+    artefact: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class OldTokens:
+    """A batch whose attempts' tokens are no longer needed."""
+
+    batch_id: int
+    file_name: str
+    count: int
+
+
+def old_files(connection: Connection, profile: str, before: datetime) -> list[OldFile]:
+    """Envelopes and reports of batches that were over before a moment."""
+    found = []
+    for table, statement in (("batch", _BATCH_FILES), ("report_file", _REPORT_FILES)):
+        rows = connection.execute(_asked(statement), {"profile": profile, "before": before})
+        found += [OldFile(table, row.record, row.name, row.artefact, row.digest) for row in rows]
+    return found
+
+
+def note_removed(connection: Connection, files: list[OldFile], now: datetime) -> None:
+    """The files are gone."""
+    for table, key in ((batch, batch.c.batch_id), (report_file, report_file.c.report_id)):
+        ids = [one.record for one in files if one.table == table.name]
+        if ids:
+            connection.execute(update(table).where(key.in_(ids)).values(file_removed_at=now))
+
+
+def batches_with_tokens(connection: Connection, profile: str, before: datetime) -> list[OldTokens]:
+    """Batches that were over before a moment, and whose attempts still hold tokens."""
+    rows = connection.execute(_asked(_BATCHES_WITH_TOKENS), {"profile": profile, "before": before})
+    return [OldTokens(row.batch_id, row.file_name, row.line_count) for row in rows]
+
+
+def remove_tokens(connection: Connection, batch_id: int, now: datetime) -> None:
+    """Empty the tokens of a batch's attempts; their fingerprints stay, and the caps go on counting."""
+    connection.execute(update(attempt).where(attempt.c.batch_id == batch_id).values(token=""))
+    connection.execute(update(batch).where(batch.c.batch_id == batch_id).values(tokens_removed_at=now))
+
+
+def count_other_tokens(connection: Connection, profile: str, before: datetime) -> int:
+    """How many tokens of bills that are over and of lost ones would be removed."""
+    counts = (select(func.count()).select_from(table).where(*where) for table, where in _other_tokens(profile, before))
+    return sum(connection.execute(count).scalar_one() for count in counts)
+
+
+def remove_other_tokens(connection: Connection, profile: str, before: datetime) -> int:
+    """Empty the tokens of bills that were over, and of tokens lost, before a moment; how many they were."""
+    return sum(
+        connection.execute(update(table).where(*where).values(token=None)).rowcount
+        for table, where in _other_tokens(profile, before)
+    )
+
+
+def count_raw_notifications(connection: Connection, profile: str, before: datetime) -> int:
+    """How many raw notifications would be removed."""
+    return connection.execute(select(func.count()).where(*_raw(profile, before))).scalar_one()
+
+
+def remove_raw_notifications(connection: Connection, profile: str, before: datetime) -> int:
+    """Empty the bodies of notifications processed before a moment; digests and results stay. How many they were."""
+    changed = update(notification).where(*_raw(profile, before)).values(body=None)
+    return connection.execute(changed).rowcount
+
+
+def _raw(profile: str, before: datetime) -> tuple[ColumnElement[bool], ...]:
+    over = (NotificationState.DONE, NotificationState.IGNORED)
+    return (
+        notification.c.profile == profile,
+        notification.c.state.in_(over),
+        notification.c.processed_at < before,
+        notification.c.body.is_not(None),
+    )
+
+
+def _other_tokens(profile: str, before: datetime) -> Iterator[tuple[Table, tuple[ColumnElement[bool], ...]]]:
+    over = (BillState.REFUSED, BillState.CANCELLED, BillState.ENDED)
+    yield bill, (bill.c.profile == profile, bill.c.state.in_(over), bill.c.over_at < before, bill.c.token.is_not(None))
+    lost = (customer_token.c.state == TokenState.LOST, customer_token.c.lost_at < before)
+    yield customer_token, (customer_token.c.profile == profile, *lost, customer_token.c.token.is_not(None))
+
+
+def _asked(statement: str) -> TextClause:
+    return text(dedent(statement)).bindparams(bindparam("before", type_=UtcDateTime))
