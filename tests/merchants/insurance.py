@@ -14,30 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import islice
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine
 
-SCHEMA: Final = Path(__file__).resolve().parents[2] / "include" / "billing" / "examples" / "insurance.sql"
+from tests.merchants.common import EXAMPLES, TEST_CARD_NUMBERS, insert_rows, make_tables, person
+
+SCHEMA: Final = EXAMPLES / "insurance.sql"
 
 BAD_SHARE: Final = 0.03
 LATE_SHARE: Final = 0.01
 FUTURE_SHARE: Final = 0.04
 _ROWS_PER_INSERT: Final = 2000
 
-TEST_CARD_NUMBERS: Final = ("4111111111111111", "5555555555554444", "378282246310005", "3566002020360505")
-"""Numbers that card schemes publish for tests."""
-
-_FIRST: Final = (
-    "Siti", "Budi", "Dewi", "Agus", "Rina", "Eko", "Putri", "Hendra", "Ayu", "Joko", "Maya", "Rizky", "Wulan", "Fajar",
-    "Indah", "Bayu", "Lestari", "Yusuf", "Ratna", "Dian",
-)  # fmt: skip
-_LAST: Final = (
-    "Santoso", "Wijaya", "Saputra", "Hidayat", "Kusuma", "Pratama", "Siregar", "Nasution", "Gunawan", "Setiawan",
-    "Halim", "Simanjuntak", "Wibowo", "Permata", "Lubis", "Anggraini",
-)  # fmt: skip
 _CITIES: Final = ("Jakarta", "Surabaya", "Bandung", "Medan", "Semarang", "Makassar", "Denpasar", "Yogyakarta")
 _PRODUCTS: Final = (
     ("Jiwa Keluarga", 350_000, 2_500_000),
@@ -84,17 +74,7 @@ class _Charge:
 
 def create_schema(engine: Engine) -> None:
     """Run the example's statements in an empty database."""
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        for statement in statements():
-            connection.exec_driver_sql(statement)
-
-
-def statements() -> list[str]:
-    """The example's statements, without comments."""
-    lines = (line.split("--", 1)[0].rstrip() for line in SCHEMA.read_text(encoding="utf-8").splitlines())
-    return [part.strip() for part in "\n".join(line for line in lines if line).split(";") if part.strip()]
+    make_tables(engine, SCHEMA)
 
 
 def seed(engine: Engine, *, charges: int, business_date: date, seed: int = 7, bad_share: float = BAD_SHARE) -> Seeded:
@@ -118,25 +98,11 @@ def seed(engine: Engine, *, charges: int, business_date: date, seed: int = 7, ba
 
 
 def _insert(connection: Connection, charges: list[_Charge]) -> None:
-    _insert_rows(connection, "insurer_customers", [charge.customer for charge in charges])
-    _insert_rows(connection, "insurer_payment_tokens", [charge.token for charge in charges if charge.token])
-    _insert_rows(connection, "insurer_policies", [charge.policy for charge in charges])
-    _insert_rows(connection, "insurer_premiums", [charge.premium for charge in charges])
-    _insert_rows(connection, "insurer_branch_premiums", [row for charge in charges for row in charge.branch])
-
-
-def _insert_rows(connection: Connection, table: str, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    names = list(rows[0])
-    if connection.dialect.name == "postgresql":  # a million charges in a minute or two
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(names)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row([row[name] for name in names])
-    else:
-        values = ", ".join(f":{name}" for name in names)
-        connection.execute(text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})"), rows)
+    insert_rows(connection, "insurer_customers", [charge.customer for charge in charges])
+    insert_rows(connection, "insurer_payment_tokens", [charge.token for charge in charges if charge.token])
+    insert_rows(connection, "insurer_policies", [charge.policy for charge in charges])
+    insert_rows(connection, "insurer_premiums", [charge.premium for charge in charges])
+    insert_rows(connection, "insurer_branch_premiums", [row for charge in charges for row in charge.branch])
 
 
 class _Maker:
@@ -183,7 +149,7 @@ class _Maker:
         return _Charge(
             customer={
                 "customer_id": customer_id,
-                "full_name": f"{chance.choice(_FIRST)} {chance.choice(_LAST)}",
+                "full_name": person(chance),
                 "city": chance.choice(_CITIES),
             },
             policy={"policy_number": policy_number, "customer_id": customer_id, "product": product, "lapsed_on": None},
