@@ -17,7 +17,9 @@ COLUMNS: Final = (
 def known_attempts(
     engine: Engine, billing_source: str, *, outcomes: str, listed_in: str | None = None, charge_id: str = "charge_id"
 ) -> Iterator[Mapping[str, Any]]:
-    """The attempts that `doku_charge_outcomes` holds, in the order of charge and attempt number, streamed.
+    """The attempts of batches that `doku_charge_outcomes` holds, in the order of charge and number, streamed.
+
+    DOKU's charges for bills are not among them: they have no batch, and `known_charges` gives them.
 
     Args:
         engine: The billing database.
@@ -33,13 +35,26 @@ def known_attempts(
         BillingError: The table, the view or a column is missing.
     """
     target = outcomes_table(outcomes)
-    query = select(*(target.c[name] for name in COLUMNS)).where(target.c.billing_source == billing_source)
+    query = select(*(target.c[name] for name in COLUMNS)).where(
+        target.c.billing_source == billing_source, target.c.batch_name.is_not(None)
+    )
     if listed_in is not None:
         schema, _, name = listed_in.rpartition(".")
         view = table(name, column(charge_id), schema=schema or None)
         # Not a correlated EXISTS: the casts keep an index from it, and some databases would then read the whole view
         # once for every attempt.
         query = query.where(cast(target.c.charge_id, Text).in_(select(cast(view.c[charge_id], Text))))
+    with errors_named(engine, what=f"table {outcomes}"), billing_connection(engine) as connection:
+        streamed = connection.execution_options(stream_results=True, yield_per=10_000)
+        rows = streamed.execute(query.order_by(target.c.charge_id, target.c.attempt_no))
+        yield from (dict(row) for row in rows.mappings())
+
+
+def known_charges(engine: Engine, billing_source: str, profile: str, *, outcomes: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a profile that `doku_charge_outcomes` holds of bills, streamed. Raises as `known_attempts`."""
+    target = outcomes_table(outcomes)
+    where = (target.c.billing_source == billing_source, target.c.profile == profile, target.c.batch_name.is_(None))
+    query = select(*(target.c[name] for name in COLUMNS)).where(*where)
     with errors_named(engine, what=f"table {outcomes}"), billing_connection(engine) as connection:
         streamed = connection.execution_options(stream_results=True, yield_per=10_000)
         rows = streamed.execute(query.order_by(target.c.charge_id, target.c.attempt_no))

@@ -44,9 +44,12 @@ _SUBJECT: Final = Field("subject", "Charge id, customer id, batch file name or p
 _CHARGE: Final = Field("charge_id", "The charge's id")
 _FILE: Final = Field("file_name", "The file's own name")
 _RUN: Final = Field("run_id", "The run's number", kind="integer", flag="--run-id")
-_INVOICE: Final = Field("invoice_number", "The attempt's invoice number")
+_INVOICE: Final = Field(
+    "invoice_number", "The attempt's invoice number; of a bill, the charge id or DOKU's reference of the transaction"
+)
 _BREAK: Final = Field("number", "The break's number, as `breaks` lists it", kind="integer")
 _BILL: Final = Field("billing_number", "The bill's number")
+_NOTIFICATION: Final = Field("notification", "The notification's number, as `inbox` lists it", kind="integer")
 _PROPOSAL: Final = Field("proposal", "The proposal's number, as `proposals` lists it", kind="integer")
 _CUSTOMERS: Final = Field("customers", "How many customers lose all their tokens, as the run said it", kind="integer")
 _OUTCOME: Final = Field(
@@ -85,7 +88,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "reingest", "read a report again that was taken in, once a code is listed or a ledger mended", (_FILE,)
         ),
         Operation("setup_mended", "the set-up at DOKU is right again: what was declined for it is tried again", ()),
-        Operation("settle", "say, with evidence, what became of an attempt", (_INVOICE, _OUTCOME, _EVIDENCE)),
+        Operation(
+            "settle",
+            "say, with evidence, what became of an attempt, or of a charge of a bill",
+            (_INVOICE, _OUTCOME, _EVIDENCE),
+        ),
         Operation(
             "accept_token_losses", "it is right that so many customers lose all their tokens at once", (_CUSTOMERS,)
         ),
@@ -97,6 +104,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation(
             "registration_never_arrived", "DOKU never got a registration file: its bills go into the next", (_FILE,)
         ),
+        Operation("take_in_again", "take in a notification that failed, once its cause is mended", (_NOTIFICATION,)),
         Operation("confirm", "carry out what another person proposed (four eyes)", (_PROPOSAL,)),
         Operation("drop", "take a proposal off the table", (_PROPOSAL,)),
         Operation("explain_break", "the cause of a break is known; it waits for what mends it", (_BREAK,)),

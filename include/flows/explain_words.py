@@ -21,6 +21,10 @@ PASSED: Final = {
     ("held", "charge_hold"): ("Held", "A hold on this charge kept it back."),
     ("held", "customer_hold"): ("Held", "A hold on its customer kept it back."),
     ("held", "profile_hold"): ("Held", "A hold on the whole profile kept everything back."),
+    ("held", "billed_by_doku"): (
+        "Held: DOKU charges this bill itself",
+        "Its billing number is an active bill at DOKU. In a batch as well the customer would pay twice.",
+    ),
     ("held", "late"): (
         "Held as too late",
         "It fell due longer ago than the profile's late window allows, so it waits for a person.",
@@ -135,6 +139,9 @@ BREAKS: Final = {
     "witnesses_disagree": "two witnesses disagree",
     "paid_while_in_flight": "paid after all, while another attempt is in flight",
     "collected_twice": "collected twice",
+    "unexpected_charge": "DOKU charged what nobody expected",
+    "missing_charge": "DOKU has not said what became of it",
+    "amount_changed": "the amount changed after DOKU was answered",
 }
 
 PLANS: Final = {

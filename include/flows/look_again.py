@@ -1,8 +1,9 @@
 """Looking again: a batch that was claimed a while ago is compared with the view once more before it leaves.
 
 A customer may have paid elsewhere, or the merchant corrected an amount, while the batch waited for an approval or for
-the server; or a late report said that an earlier attempt was paid, or never again of a card. Attempts whose charge is
-gone, changed, paid or stopped are withdrawn; the others go on, rendered anew (design: what is frozen when).
+the server; or a late report said that an earlier attempt was paid, or never again of a card; or DOKU charges the bill
+itself by now. Attempts whose charge is gone, changed, paid, stopped or DOKU's own are withdrawn; the others go on,
+rendered anew (design: what is frozen when).
 """
 
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from include.flows.staging import stage_due_charges
 from include.flows.tell_merchant import tell, tell_withdrawal
 from include.ledger import tables
 from include.ledger.batches import (
+    BILLED_BY_DOKU,
     PAID_BEFORE,
     STOPPED_SINCE,
     Batch,
@@ -36,12 +38,13 @@ _WITHDRAW: Final = f"""
     INSERT INTO outcome (invoice_number, status, decided_at, witness, proof)
     SELECT a.invoice_number, 'withdrawn', :at, 'look_again',
            CASE WHEN {PAID_BEFORE} THEN 'paid by an earlier attempt' WHEN {STOPPED_SINCE} THEN 'stopped by an answer'
+                WHEN {BILLED_BY_DOKU} THEN 'charged by DOKU itself, as a bill'
                 WHEN s.charge_id IS NULL THEN 'no longer listed' ELSE 'changed in the view' END
            || ' before it was sent; nothing became visible at the server'
     FROM attempt a LEFT JOIN staged_charge s ON s.charge_id = a.charge_id
     WHERE a.batch_id = :batch_id
       AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number)
-      AND ({PAID_BEFORE} OR {STOPPED_SINCE}
+      AND ({PAID_BEFORE} OR {STOPPED_SINCE} OR {BILLED_BY_DOKU}
            OR s.charge_id IS NULL OR s.reasons IS NOT NULL OR s.amount <> a.amount OR s.currency <> a.currency
            OR s.due_date <> a.due_date OR s.customer_id <> a.customer_id OR s.token <> a.token)
     ON CONFLICT (invoice_number, status) DO NOTHING

@@ -12,6 +12,7 @@ from include.domain.states import BEFORE_LEAVING, STRENGTH, BatchState, OutcomeS
 from include.flows.context import FlowContext
 from include.flows.propose import Asked, confirmation, decide
 from include.flows.reconcile import conclude_batches
+from include.flows.recurring.settle_charge import is_of_a_bill, settle_charge_now
 from include.flows.tell_merchant import tell_testimonies
 from include.ledger.claims import lock_claims
 from include.ledger.events import Note, add_decision
@@ -33,6 +34,7 @@ def settle(context: FlowContext, *, invoice_number: str, outcome: str, evidence:
     """Settle an attempt as paid, declined, withdrawn or reversed; says what that does.
 
     Where the profile asks for four eyes (`decisions.four_eyes`) it is only proposed, until another person confirms it.
+    A charge of a bill is settled by its charge id, or one of DOKU's transactions for it by DOKU's reference.
 
     Raises:
         NotAllowed: Nobody in particular, no evidence, or it would break a promise: DOKU may still charge the attempt;
@@ -54,6 +56,11 @@ def settle_now(
 ) -> str:
     """Settle without asking for a second person."""
     status = _status(outcome, evidence)
+    if is_of_a_bill(context, invoice_number):
+        return settle_charge_now(
+            context, subject=invoice_number, status=status, evidence=evidence, by=by, why=why,
+            confirmed_by=confirmed_by,
+        )  # fmt: skip
     profile, now = context.profile.name, context.clock()
     context.step("settle: before it is recorded")
     with context.ledger.write() as connection:

@@ -242,10 +242,18 @@ STOPPED_SINCE: Final = """
 agreement. It must not leave either."""
 
 
+BILLED_BY_DOKU: Final = """
+    EXISTS (SELECT 1 FROM bill d WHERE d.billing_source = a.billing_source AND d.billing_number = a.billing_number
+            AND d.state IN ('active', 'cancelling'))
+"""
+"""Of an attempt `a`: DOKU charges its bill by itself. It must not leave either: the customer would pay twice."""
+
+
 def must_not_leave(connection: Connection, batch_id: int) -> int:
-    """How many attempts of a batch must not leave, as is known by now: paid before, or stopped since."""
+    """How many attempts of a batch must not leave, as is known by now: paid before, stopped, or billed by DOKU."""
     statement = f"""
-        SELECT count(*) FROM attempt a WHERE a.batch_id = :batch_id AND ({PAID_BEFORE} OR {STOPPED_SINCE})
+        SELECT count(*) FROM attempt a
+        WHERE a.batch_id = :batch_id AND ({PAID_BEFORE} OR {STOPPED_SINCE} OR {BILLED_BY_DOKU})
           AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.status = 'withdrawn')
     """  # noqa: S608 - no value of anybody's is put in
     return int(connection.scalar(text(dedent(statement)), {"batch_id": batch_id}) or 0)

@@ -21,6 +21,7 @@ from include.domain.bill_judgement import (
     transaction,
     with_answers,
 )
+from include.domain.states import OutcomeStatus
 from include.ledger.bill_breaks import keep_matters, resolve_came
 from include.ledger.bill_charges import Terms, find_charge, tie
 from include.ledger.bill_tables import bill_attempt, bill_outcome, bill_told
@@ -47,6 +48,18 @@ class _Scope:
     why_not: dict[str, str] = field(default_factory=dict)
     charges: dict[Charge, Expected] = field(default_factory=dict)
     before: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A transaction with the outcome that it has; amount in smallest units."""
+
+    reference: str
+    billing_number: str
+    expected_on: date | None
+    amount: int | None
+    currency: str
+    status: OutcomeStatus
 
 
 def lock_charges(connection: Connection, profile: str) -> None:
@@ -91,6 +104,30 @@ def judge(
     answered = {one.charge.charge_id for one in final.values() if one.charge is not None}
     resolve_came(connection, terms.profile, answered, terms.at)
     return list(final.values())
+
+
+def transaction_now(connection: Connection, profile: str, reference: str) -> Settled | None:
+    """A transaction as it is now."""
+    found = _settled(connection, profile, bill_attempt.c.reference == reference)
+    return found[0] if found else None
+
+
+def transactions_of(connection: Connection, profile: str, charge: Expected) -> list[Settled]:
+    """The transactions of a charge as they are now."""
+    a = bill_attempt.c
+    of_charge = (a.billing_number == charge.billing_number) & (a.expected_on == charge.expected_on)
+    return _settled(connection, profile, of_charge)
+
+
+def _settled(connection: Connection, profile: str, condition: Any) -> list[Settled]:
+    a, o = bill_attempt.c, bill_outcome.c
+    joined = bill_attempt.join(bill_outcome, (o.profile == a.profile) & (o.reference == a.reference))
+    columns = (a.reference, a.billing_number, a.expected_on, a.amount, a.currency, o.status)
+    rows = connection.execute(
+        select(*columns).select_from(joined).where(a.profile == profile, condition).order_by(a.reference, o.strength)
+    )
+    strongest = {row.reference: Settled(*row[:5], OutcomeStatus(row.status)) for row in rows}
+    return list(strongest.values())
 
 
 def _gather(connection: Connection, terms: Terms, read: Reader, references: set[str], charges: set[Charge]) -> _Scope:

@@ -142,6 +142,14 @@ _HELD: Final = """
     WHERE s.row_no > 0
 """
 
+_BILLED_BY_DOKU: Final = """
+    {insert}) SELECT s.row_no, 'held', 'billed_by_doku'
+    FROM staged_charge s CROSS JOIN bill b
+    WHERE b.billing_source = :billing_source AND b.billing_number = s.billing_number
+      AND b.state IN ('active', 'cancelling')
+"""
+# DOKU charges it by itself; a batch would charge the customer a second time. See states.CHARGED_BY_DOKU.
+
 _LATE: Final = """
     {insert}) SELECT row_no, 'held', 'late' FROM staged_charge WHERE late
 """
@@ -295,8 +303,8 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     release = (_NOT_RELEASED,) if terms.release_by_person else ()
     by_plan = (_NOT_TODAY, _PLANNED, _WAITING) if terms.again.enabled else ()
     rules = (
-        _SETTLED, _CLOSED, _IN_FLIGHT, _ENDED, _ALL_LOST, _NOT_CHOSEN, _INVALID, *release, _HELD, _LATE,
-        _MERCHANT_KNOWS_MORE, _GIVEN_NO_MORE, _STOPPED, _REVOKED, _ALL_TRIED, *by_plan, _AGAIN, _DECLINED,
+        _SETTLED, _CLOSED, _IN_FLIGHT, _ENDED, _ALL_LOST, _NOT_CHOSEN, _INVALID, *release, _HELD, _BILLED_BY_DOKU,
+        _LATE, _MERCHANT_KNOWS_MORE, _GIVEN_NO_MORE, _STOPPED, _REVOKED, _ALL_TRIED, *by_plan, _AGAIN, _DECLINED,
     )  # fmt: skip
     for statement in rules:
         _run(connection, statement, {name: value for name, value in values.items() if f":{name}" in statement})

@@ -1,0 +1,47 @@
+"""A charge whose billing number is an active bill at DOKU stays out of batches: DOKU charges it itself."""
+
+from datetime import timedelta
+
+import pytest
+
+from include.flows.deliver import deliver
+from include.flows.explain import explain
+from tests.flows_harness import charge
+
+
+@pytest.mark.parametrize(
+    ("state", "held"),
+    [("active", True), ("cancelling", True), ("wanted", False), ("asked", False), ("refused", False),
+     ("cancelled", False), ("ended", False)],
+)  # fmt: skip
+def test_only_bills_that_doku_charges_hold_their_charges(bills, state, held):
+    bills.register(state=state)
+    bills.merchant.list_charges(charge("C1", billing_number="B-1"), charge("C2", billing_number="B-2"), charge("C3"))
+    run, _ = bills.merchant.claim()
+    rows = bills.sql("SELECT charge_id, fate, reason FROM run_charge WHERE run_id = :id", id=run.run_id)
+    assert [tuple(row.values()) for row in rows] == ([("C1", "held", "billed_by_doku")] if held else [])
+    assert {row["charge_id"] for row in bills.sql("SELECT charge_id FROM attempt")} == {"C2", "C3"} | (
+        set() if held else {"C1"}
+    )
+
+
+def test_a_bill_of_another_profile_of_the_same_billing_source_holds_too(bills_on_each):
+    bills = bills_on_each
+    bills.register(profile="other")
+    bills.register("B-2", billing_source="elsewhere")
+    bills.merchant.list_charges(charge("C1", billing_number="B-1"), charge("C2", billing_number="B-2"))
+    bills.merchant.claim()
+    assert [row["charge_id"] for row in bills.sql("SELECT charge_id FROM attempt")] == ["C2"]
+    assert "DOKU charges this bill itself" in str(explain(bills.merchant.context, "C1").steps)
+
+
+def test_a_bill_that_became_active_after_the_claim_is_withdrawn_before_its_batch_leaves(bills_on_each):
+    bills = bills_on_each
+    bills.merchant.list_charges(charge("C1", billing_number="B-1"), charge("C2"))
+    run, (batch_id,) = bills.merchant.seal()
+    bills.register()
+    bills.merchant.now += timedelta(minutes=1)
+    assert deliver(bills.merchant.context, batch_id, run.run_id).state == "delivered"
+    proofs = bills.sql("SELECT a.charge_id, o.proof FROM outcome o JOIN attempt a USING (invoice_number)")
+    assert [row["charge_id"] for row in proofs] == ["C1"]
+    assert "charged by DOKU itself" in proofs[0]["proof"]
