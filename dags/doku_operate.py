@@ -65,5 +65,4 @@ def operate_dag(profile: Profile) -> DAG:
 
 
 for _profile in profiles():
-    if _profile.sends_batches:
-        operate_dag(_profile)
+    operate_dag(_profile)
