@@ -10,6 +10,7 @@ from include.domain.errors import ConfigError, NotAllowed
 from include.domain.operations import OPERATIONS, Operation
 from include.flows import approve, batch_decisions, break_decisions, decisions
 from include.flows.context import FlowContext
+from include.flows.notices import take_in_again
 from include.flows.propose import confirm, drop
 from include.flows.recurring import bulk_delivery, cancel, changes
 from include.flows.rehearsal import rehearsal
@@ -49,6 +50,7 @@ FLOWS: Final[Mapping[str, Flow]] = {
     "ask_again": changes.ask_again,
     "registration_arrived": bulk_delivery.registration_arrived,
     "registration_never_arrived": bulk_delivery.registration_never_arrived,
+    "take_in_again": take_in_again,
     "confirm": confirm,
     "drop": drop,
     "explain_break": break_decisions.explain_break,

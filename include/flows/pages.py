@@ -14,15 +14,18 @@ from include.domain.states import UNRESOLVED, BreakState
 from include.flows.books import books_of_day
 from include.flows.context import FlowContext
 from include.flows.explain import explain, when
+from include.flows.notices import failed_and_waiting
 from include.flows.templating import render
 from include.ledger.books import submit_runs
 from include.ledger.claims import batches_of_run
+from include.ledger.inbox import piles, refused_since, same_request
 from include.ledger.listings import PAGE_ROWS, breaks_listed, quarantine_listed
 from include.ledger.summaries import Summary, days, find_summary, newest_summaries, stored_terms, summaries
 from include.schemas.due_charges import describe
 
 DAYS_LISTED: Final = 31
 SUMMARIES_LISTED: Final = 50
+_REFUSED_FOR: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,25 @@ def quarantine_page(context: FlowContext, root: str, after: str | None = None) -
     sentences = {f"{field}:{code}": said for row in rows for field, code, said in describe(row["reasons"]) if said}
     further = rows[-1]["charge_id"] if len(listed) > PAGE_ROWS else None
     return _page(context, root, "quarantine.html.j2", "quarantine", rows=rows, sentences=sentences, further=further)
+
+
+def inbox_page(context: FlowContext, root: str) -> str:
+    """DOKU's notifications: how many of each kind, those that failed or wait, and what was refused; no content."""
+    now = context.clock()
+    with context.ledger.read() as connection:
+        heaps = piles(connection, context.profile.name)
+        listed = failed_and_waiting(connection, context.profile.name)
+        refused = refused_since(connection, context.profile.name, (now - _REFUSED_FOR).date())
+        shared = same_request(connection, context.profile.name, now - _REFUSED_FOR, 20)
+    rows = [
+        {**row, "received": _local(context, row["received_at"]), "result": without_card_numbers(row["result"] or "")}
+        for row in listed
+    ]
+    newest = {(one.kind, one.state): _local(context, one.newest) for one in heaps}
+    return _page(
+        context, root, "inbox.html.j2", "inbox", heaps=heaps, newest=newest, rows=rows, refused=refused, shared=shared,
+        enabled=context.profile.notifications.enabled,
+    )  # fmt: skip
 
 
 def summaries_page(context: FlowContext, root: str, before: int | None = None) -> str:

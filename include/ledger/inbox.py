@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from include.domain.errors import LedgerError
+from include.domain.errors import NotAllowed
 from include.domain.states import NotificationKind, NotificationState
 from include.ledger.inbox_tables import notification, refused_notification
 
@@ -172,12 +172,12 @@ def wait_again(connection: Connection, profile: str, notification_id: int) -> st
     """Let a failed notification be processed anew; its kind.
 
     Raises:
-        LedgerError: There is none of that number, or it did not fail.
+        NotAllowed: There is none of that number, it did not fail, or its content was removed.
     """
     mine = (notification.c.notification_id == notification_id, notification.c.profile == profile)
     changed = connection.execute(
         update(notification)
-        .where(*mine, notification.c.state == NotificationState.FAILED)
+        .where(*mine, notification.c.state == NotificationState.FAILED, notification.c.body.is_not(None))
         .values(state=NotificationState.RECEIVED, result=None, processed_at=None, run_id=None)
         .returning(notification.c.kind)
     ).first()
@@ -185,8 +185,10 @@ def wait_again(connection: Connection, profile: str, notification_id: int) -> st
         return str(changed.kind)
     state = connection.execute(select(notification.c.state).where(*mine)).scalar()
     if state is None:
-        raise LedgerError(f"Profile {profile} has no notification {notification_id}. `inbox` lists those that failed.")
-    raise LedgerError(f"Notification {notification_id} is {state}; only one that failed can be processed anew.")
+        raise NotAllowed(f"Profile {profile} has no notification {notification_id}. `inbox` lists those that failed.")
+    if state == NotificationState.FAILED:
+        raise NotAllowed(f"The content of notification {notification_id} was removed; let DOKU send it again.")
+    raise NotAllowed(f"Notification {notification_id} is {state}; only one that failed is taken in again.")
 
 
 def count_refused(connection: Connection, counts: Sequence[RefusedCount]) -> None:

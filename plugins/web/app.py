@@ -1,4 +1,4 @@
-"""Read-only pages behind Airflow's login: books by day, breaks, quarantine, summaries, explain.
+"""Read-only pages behind Airflow's login: books by day, breaks, quarantine, summaries, notifications, explain.
 
 Every page needs a person who is logged in and may read the profile's DAG `doku_reconcile__<profile>`: who may see that
 DAG may see its books. There are no other methods than GET, and no page has a script.
@@ -135,6 +135,15 @@ def quarantine(
 
     with flow_context_of(profile) as context:
         return _page(quarantine_page(context, _root(request), after))
+
+
+@router.get("/{profile}/inbox")
+def inbox(request: Request, profile: Readable) -> Response:
+    """DOKU's notifications, without their contents."""
+    from include.flows.pages import inbox_page
+
+    with flow_context_of(profile) as context:
+        return _page(inbox_page(context, _root(request)))
 
 
 @router.get("/{profile}/summaries")

@@ -193,3 +193,32 @@ def test_no_command_shows_a_token(day, capsys):
         day.cli(name, "--profile", "insurance", *rest)
     printed = capsys.readouterr()
     assert TOKEN not in printed.out + printed.err
+
+
+def test_the_inbox_is_listed_without_its_contents(day, capsys):
+    import hashlib
+
+    from include.domain.states import NotificationKind, NotificationState
+    from include.ledger.inbox import Arrived, RefusedCount, count_refused, store
+
+    with day.ledger.write() as connection:
+        for n, state in enumerate(("received", "failed", "received")):
+            body = b"token-%d" % (n % 2)
+            arrived = Arrived(
+                "insurance", NotificationKind.PAYMENT, hashlib.sha256(body).hexdigest(), body, day.now,
+                request_id="R-1", state=NotificationState(state), result="no amount in it" if n else None,
+            )  # fmt: skip
+            store(connection, arrived)
+        counts = [("insurance", "payment", "signature", 3), ("", "", "path", 9)]
+        count_refused(connection, [RefusedCount(*one[:3], BUSINESS_DATE, one[3], day.now) for one in counts])
+    assert day.cli("inbox", "--profile", "insurance") == 0
+    printed = capsys.readouterr().out
+    assert "payment received: 1, 1 repeats" in printed
+    assert "2  failed  payment  7 bytes: no amount in it" in printed
+    assert "The same Request-Id with different contents: 1, 2" in printed
+    assert "3 for signature (payment)" in printed
+    assert "9 for path (no path of ours)" in printed
+    assert "2 notifications, 1 failed." in printed
+    assert "token" not in printed
+    day.cli("inbox", "--profile", "insurance", "--waiting")
+    assert "1  received  payment" in capsys.readouterr().out

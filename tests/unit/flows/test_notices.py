@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from include.domain.errors import NotAllowed
 from include.domain.states import NotificationKind
 from include.flows.notices import take_in_report_notices
 from include.ledger.inbox import Arrived, store
@@ -62,3 +63,16 @@ def test_without_notifications_nothing_is_looked_for(merchant):
     told(merchant, batch_file())
     assert take_in_report_notices(merchant.context, None) == 0
     assert merchant.sql("SELECT state FROM notification") == [{"state": "received"}]
+
+
+def test_a_failed_one_is_taken_in_again_once_its_cause_is_mended(listening):
+    from include.flows.notices import take_in_again
+
+    number = told(listening, batch_file(status=""))
+    take_in_report_notices(listening.context, None)
+    assert "waits again" in take_in_again(listening.context, notification=number, by="ani", why="mended")
+    assert take_in_report_notices(listening.context, None) == 0
+    with listening.ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE notification SET body = NULL")
+    with pytest.raises(NotAllowed, match="content of notification 1 was removed"):
+        take_in_again(listening.context, notification=number, by="ani", why="mended")

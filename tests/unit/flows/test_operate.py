@@ -8,12 +8,14 @@ import pytest
 
 from include.domain.errors import ConfigError, DeliveryUnknown, NotAllowed
 from include.domain.operations import OPERATIONS
+from include.domain.states import NotificationKind, NotificationState
 from include.flows import decisions, operate
 from include.flows.approve import answer_run
 from include.flows.books import books_of_day
 from include.flows.deliver import deliver
 from include.flows.operate import carry_out, rehearse
 from include.flows.verify import findings
+from include.ledger.inbox import Arrived, store
 from tests.flows_harness import BUSINESS_DATE, charge, lost
 
 NAME = "TKN_MCH0001_20261120_0001.TXT"
@@ -187,7 +189,21 @@ def _again_at_doku(merchant) -> int:
     return _break_of(merchant, "paid_while_in_flight")
 
 
+def _notified(merchant, state: NotificationState) -> dict[str, object]:
+    arrived = Arrived("insurance", NotificationKind.PAYMENT, "d" * 64, b"{}", merchant.now, state=state)
+    with merchant.ledger.write() as connection:
+        return {"notification": store(connection, arrived)[0]}
+
+
 CASES = {
+    "take_in_again": Case(
+        lambda merchant: _notified(merchant, NotificationState.FAILED), "(payment) waits again",
+        lambda merchant: [row["state"] for row in merchant.sql("SELECT state FROM notification")] == ["received"],
+        {
+            "not failed": (lambda merchant: _notified(merchant, NotificationState.DONE), "is done"),
+            "none": (lambda merchant: {"notification": 99}, "has no notification 99"),
+        },
+    ),
     "hold": Case(
         lambda merchant: _listed(merchant) or {"scope": "charge", "subject": "C1"}, "charge C1 is held",
         lambda merchant: merchant.submit() and list(merchant.invoices()) == ["C2"],

@@ -17,7 +17,7 @@ from tests.flows_harness import TOKEN, charge
 from tests.unit.plugins.notified import CLIENT_ID, SECRET, TAKES_ALL, signed
 
 PROJECT = Path(__file__).resolve().parents[3]
-PAGES = ("books", "books/2026-11-20", "breaks", "quarantine", "summaries", "explain", "explain?charge=C1")
+PAGES = ("books", "books/2026-11-20", "breaks", "quarantine", "summaries", "inbox", "explain", "explain?charge=C1")
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
 SCRIPT = "<script>alert(1)</script>"
 
