@@ -3,7 +3,7 @@
 import inspect
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,30 +12,45 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from include.domain.operations import OPERATIONS
-from include.schemas.profile import SHIPPED_CONFIG
+from include.schemas.profile import SHIPPED_CONFIG, Profile, load_profile
 from plugins.dag_parts import DEFAULT_ARGS
 from plugins.errors import errors_in_words
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAGS = PROJECT / "dags"
-SHIPPED = sorted(path.stem for path in (SHIPPED_CONFIG / "profiles").glob("*.toml"))
+SHIPPED = {path.stem: load_profile(path) for path in sorted((SHIPPED_CONFIG / "profiles").glob("*.toml"))}
 
 FILES = {
     "doku_submit.py": {"doku_submit__{profile}"},
     "doku_reconcile.py": {"doku_reconcile__{profile}"},
     "doku_operate.py": {"doku_operate__{profile}"},
+    "doku_tokens.py": {"doku_tokens__{profile}"},
     "doku_profile_errors.py": set(),
     "doku_watchdog.py": {"doku_watchdog"},
+    "doku_housekeeping.py": {"doku_housekeeping"},
 }
 """Every DAG file, and the DAGs that it makes for each profile (or for all). A new file belongs in this table."""
 
 WATCHDOG = "doku_watchdog"
-"""It is there whatever becomes of the profiles, and its next run is its retry."""
+"""Its next run is its retry."""
+
+ONCE = {WATCHDOG, "doku_housekeeping"}
+"""They are there whatever becomes of the profiles."""
+
+WHERE: dict[str, Callable[[Profile], bool]] = {
+    "doku_submit": lambda profile: profile.sends_batches,
+    "doku_reconcile": lambda profile: profile.sends_batches,
+    "doku_recurring": lambda profile: profile.has_recurring,
+    "doku_tokens": lambda profile: profile.has_tokens,
+}
+"""Families of DAGs that only some profiles have."""
 
 TASKS = {
+    "doku_tokens": ["list_customers", "ask", "settle", "tell"],
     "doku_submit": ["extract_and_claim", "render_and_seal", "approve", "deliver", "record"],
     "doku_operate": ["show", "carry_out"],
     WATCHDOG: ["profiles", "watch"],
+    "doku_housekeeping": ["profiles", "tidy"],
     "doku_reconcile": [
         "wait_for_reports",
         "fetch",
@@ -60,10 +75,13 @@ def _bag() -> dict[str, DAG]:
 
 
 def _of(*profiles: str) -> set[str]:
-    """The DAGs that there are with these good profiles."""
-    return {form.format(profile=profile) for forms in FILES.values() for form in forms for profile in profiles} | {
-        WATCHDOG
-    }
+    """The DAGs that there are with these good profiles, all of them copies of the insurer's."""
+    forms = [form for forms in FILES.values() for form in forms if _has(SHIPPED["insurance"], form)]
+    return {form.format(profile=profile) for form in forms for profile in profiles} | ONCE
+
+
+def _has(profile: Profile, form: str) -> bool:
+    return WHERE.get(form.partition("__")[0], lambda _: True)(profile)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +110,11 @@ def test_every_file_of_the_folder_is_known():
 def test_every_file_makes_the_dags_that_it_should(bag):
     made = {name: {Path(dag.fileloc).name for dag in bag.values() if dag.dag_id == name} for name in bag}
     expected = {
-        form.format(profile=profile): {file} for file, forms in FILES.items() for form in forms for profile in SHIPPED
+        form.format(profile=name): {file}
+        for file, forms in FILES.items()
+        for form in forms
+        for name, profile in SHIPPED.items()
+        if _has(profile, form)
     }
     assert made == expected
 
@@ -100,13 +122,13 @@ def test_every_file_makes_the_dags_that_it_should(bag):
 def test_every_dag_is_complete(bag):
     for dag in bag.values():
         family, _, profile = dag.dag_id.partition("__")
-        assert {"doku", profile or "watchdog"} <= set(dag.tags), dag.dag_id
+        assert {"doku", profile or family.removeprefix("doku_")} <= set(dag.tags), dag.dag_id
         assert dag.doc_md.lstrip().startswith("# "), dag.dag_id
         assert "When something fails" in dag.doc_md, dag.dag_id
         assert dag.catchup is False, dag.dag_id
         assert dag.max_active_runs == 1, dag.dag_id
         assert set(dag.task_ids) - WHERE_ASKED_FOR.get(family, set()) == set(TASKS[family]), dag.dag_id
-        assert profile in SHIPPED or family == WATCHDOG
+        assert profile in SHIPPED or family in ONCE
 
 
 def test_every_task_keeps_the_defaults(bag):
@@ -236,13 +258,13 @@ def test_a_profile_may_run_by_hand_only(profiles):
 def test_a_folder_that_is_not_there_is_a_dag_that_says_so(profiles, monkeypatch):
     monkeypatch.setenv("DOKU_PROFILES_DIR", str(profiles / "none"))
     bag = _bag()
-    assert set(bag) == {"doku_profile_error__no_folder", WATCHDOG}
+    assert set(bag) == {"doku_profile_error__no_folder"} | ONCE
     assert "DOKU_PROFILES_DIR" in bag["doku_profile_error__no_folder"].doc_md
 
 
 def test_an_empty_folder_leaves_the_watchdog_to_say_so(profiles):
     (profiles / "insurance.toml").unlink()
-    assert set(_bag()) == {WATCHDOG}
+    assert set(_bag()) == ONCE
 
 
 def test_every_operator_says_errors_in_words(bag):
