@@ -93,6 +93,8 @@ class Scene:
         profile = tomllib.loads((self.profiles / f"{self.profile}.toml").read_text(encoding="utf-8"))
         names = {"ledger": "doku_ledger", **profile["connections"]}
         values = {"billing": self.billing.connection, "ledger": self.ledger.connection, "sftp": self.remote.sftp}
+        if self.remote.doku is not None and "doku" in names:
+            values["doku"] = self.remote.doku
         return {
             "DOKU_PROFILES_DIR": str(self.profiles),
             "DOKU_ARTEFACTS": self.artefacts.as_uri(),

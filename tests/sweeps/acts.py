@@ -10,11 +10,13 @@ from include.domain.errors import ApprovalMissing, ApprovalRefused, DeliveryRefu
 from include.domain.states import RunKind
 from include.domain.watch import Watcher
 from include.flows.approve import answer_run, judge_run
+from include.flows.ask_status import ask_status
 from include.flows.close import close_submit_run
 from include.flows.context import FlowContext
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
 from include.flows.ingest import ingest_fetched
+from include.flows.notify import notify_delivered
 from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import close_reconcile_run, conclude_batches, write_back
 from include.flows.seal import render_and_seal
@@ -179,6 +181,16 @@ def reconcile(stage: Stage) -> None:
             close_reconcile_run(context, run)
         if not concluded.waiting and number:  # twice at least: reports may come again
             return
+
+
+def notify(stage: Stage) -> None:
+    with stage.context() as context:
+        notify_delivered(context)
+
+
+def ask(stage: Stage) -> None:
+    with stage.context() as context:
+        ask_status(context)
 
 
 def look(stage: Stage) -> None:

@@ -185,6 +185,16 @@ SCENARIOS: Final = {
             faults=({"name": "line_rejected", "params": {"count": 2}},),
         ),
         Scenario(
+            "told and asked",
+            "DOKU is told of the file, and asked about attempts whose code nobody listed",
+            (
+                *_submit(), Act(acts.notify), Act(acts.reconcile), Act(acts.ask, day=1),
+                Act(acts.reconcile, day=1, hour=8),
+            ),
+            {"connections": {"doku": "doku_api"}, "http": {"notify_after_delivery": True, "ask_status": True}},
+            ({"name": "lines_code_unlisted", "params": {"count": 2}},),
+        ),
+        Scenario(
             "summarised",
             "A summary for people is made of the day",
             (*_submit(), Act(acts.reconcile), Act(acts.summarise_day, hour=9)),

@@ -39,6 +39,10 @@ _LEDGER: Final[Mapping[str, str]] = {
     """,
     "recon_break": "SELECT profile, kind, subject, invoice_number, amount, details, state, booked FROM recon_break",
     "testimony": "SELECT invoice_number, witness, status, said_by, evidence, told_at IS NULL AS untold FROM testimony",
+    "batch_notice": """
+        SELECT b.file_name, n.answered_at IS NULL AS untold FROM batch_notice n JOIN batch b ON b.batch_id = n.batch_id
+    """,
+    "status_question": "SELECT profile, subject, http_status, answer, words FROM status_question",
     "quarantine": "SELECT billing_source, charge_id, state, profile, reasons, released_by FROM quarantine",
     "quarantined_charge": """
         SELECT r.external_id, q.row_no, q.charge_id, q.customer_id, q.amount, q.currency, q.due_date, q.reasons
@@ -83,6 +87,9 @@ def snapshot(scene: Scene, doku: Simulator) -> Snapshot:
     found["states of batches"] = _states(scene)
     found["doku_charge_outcomes"] = _rows(scene.billing.engine(), _TOLD)
     found["charged"] = sorted(f"{one['invoice_number']} {one['charged']}" for one in doku.charged)
+    if doku.config.http is not None:
+        taken = (one for one in doku.web.requests if one["path"].endswith("/notify") and one["status"] == 200)
+        found["DOKU took notice"] = sorted(one["path"] for one in taken)
     for folder in ("inbound", "outbound", "archive"):
         found[f"files in {folder}"] = sorted(path.name for path in (doku.config.remote_root / folder).iterdir())
     return found

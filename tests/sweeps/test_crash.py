@@ -22,6 +22,7 @@ _SAMPLE = {
     "operated": ("settle: recorded", "settle: merchant told", "close charge: recorded"),
     "lost by DOKU": ("refused: recorded",),
     "summarised": ("summarise: page kept",),
+    "told and asked": ("notify: told, not noted", "ask status: before the answer is kept"),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tests.doku_simulator import HttpConfig
 from tests.doku_simulator.behaviour import Behaviour, Fault
 from tests.doku_simulator.config import SimulatorConfig
 from tests.doku_simulator.simulator import Simulator
@@ -48,7 +49,8 @@ class Workshop:
         """A merchant with a ledger of that kind, and DOKU's simulator; both are gone afterwards."""
         root = self.root / f"scene-{next(_numbers)}"
         shutil.copytree(self.keys, root / "doku" / "keys")
-        config = SimulatorConfig(root=root / "doku", auto=False, process_after=0, sync=False)
+        over_http = HttpConfig() if "doku" in (changes or {}).get("connections", {}) else None
+        config = SimulatorConfig(root=root / "doku", auto=False, process_after=0, sync=False, http=over_http)
         made = self._ledger(ledger, root)
         try:
             with Simulator(config) as doku:
