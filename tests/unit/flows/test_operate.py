@@ -8,13 +8,18 @@ import pytest
 
 from include.domain.errors import ConfigError, DeliveryUnknown, NotAllowed
 from include.domain.operations import OPERATIONS
-from include.domain.states import NotificationKind, NotificationState
+from include.domain.states import NotificationKind, NotificationState, RunKind
+from include.domain.tokens import TokenSeen, Wish
 from include.flows import decisions, operate
 from include.flows.approve import answer_run
 from include.flows.books import books_of_day
 from include.flows.deliver import deliver
 from include.flows.operate import carry_out, rehearse
+from include.flows.tokens.customers import account_of
+from include.flows.tokens.settle import settle_tokens
 from include.flows.verify import findings
+from include.ledger.runs import last_run
+from include.ledger.tokens import Asked, keep_asked, list_customers
 from include.ledger.inbox import Arrived, store
 from tests.flows_harness import BUSINESS_DATE, charge, lost
 
@@ -195,6 +200,31 @@ def _notified(merchant, state: NotificationState) -> dict[str, object]:
         return {"notification": store(connection, arrived)[0]}
 
 
+def _run_of_tokens(merchant):
+    with merchant.ledger.read() as connection:
+        return last_run(connection, "insurance", RunKind.TOKENS)
+
+
+def _ask_for_tokens(merchant, tokens: int) -> None:
+    """A run that asks about three customers of whom the first so many have a token."""
+    merchant.changed({"connections": {"doku": "doku_api"}, "tokens": {"lost_least": 1}})
+    run, account = merchant.run(RunKind.TOKENS), account_of(merchant.context)
+    asked = [
+        Asked(f"K{number}", merchant.now, {f"{number:032}": TokenSeen(f"token-{number}")} if number < tokens else {})
+        for number in range(3)
+    ]
+    with merchant.ledger.write() as connection:
+        list_customers(connection, account, run.run_id, dict.fromkeys(("K0", "K1", "K2"), Wish()))
+        keep_asked(connection, account, asked)
+
+
+def _tokens_gone(merchant) -> dict[str, int]:
+    _ask_for_tokens(merchant, 3)
+    merchant.later(hours=1)
+    _ask_for_tokens(merchant, 1)
+    return {"customers": 2}
+
+
 CASES = {
     "take_in_again": Case(
         lambda merchant: _notified(merchant, NotificationState.FAILED), "(payment) waits again",
@@ -301,6 +331,14 @@ CASES = {
                 "invoice_number": merchant.invoices()["C1"], "outcome": "declined", "evidence": "x"}, "Settle the"),
             "DOKU may still charge": (lambda merchant: {
                 "invoice_number": _sent(merchant)["C1"], "outcome": "declined", "evidence": "x"}, "customer twice"),
+        },
+    ),
+    "accept_token_losses": Case(
+        _tokens_gone, "of 2 customers all they had",
+        lambda merchant: settle_tokens(merchant.context, _run_of_tokens(merchant))["lost"] == 2,
+        {
+            "another number": (lambda merchant: {**_tokens_gone(merchant), "customers": 3}, "2 customers lose"),
+            "nothing is stopped": (lambda merchant: _ask_for_tokens(merchant, 1) or {"customers": 1}, "No loss"),
         },
     ),
     "confirm": Case(
