@@ -1,0 +1,1 @@
+"""Load: what a part of the system bears on this machine, measured with the real servers."""
