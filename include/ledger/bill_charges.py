@@ -81,6 +81,14 @@ def expect_until(connection: Connection, terms: Terms, until: date) -> int:
     return done + _insert(connection, terms, rows)
 
 
+def expected_of_all(connection: Connection, terms: Terms) -> Iterator[tuple[str, list[date]]]:
+    """(billing number, all days that should be expected by today) of the profile's bills, from the register alone."""
+    conditions = (bill.c.profile == terms.profile, bill.c.registered_at.is_not(None))
+    for one in list(_bills(connection, terms, *conditions)):
+        if one.life is not None:
+            yield one.billing_number, list(one.life.expected_days(date.min, terms.today))
+
+
 def tie(connection: Connection, terms: Terms, billing_number: str, charged_on: date) -> tuple[Expected | None, str]:
     """The expected charge that a transaction belongs to, set if it was not yet; else None, and why not, in words."""
     found = charged_bill(connection, terms, billing_number)

@@ -24,7 +24,7 @@ from include.domain.bill_judgement import (
 from include.domain.states import OutcomeStatus
 from include.ledger.bill_breaks import keep_matters, resolve_came
 from include.ledger.bill_charges import Terms, find_charge, tie
-from include.ledger.bill_tables import bill_attempt, bill_outcome, bill_told
+from include.ledger.bill_tables import bill_attempt, bill_outcome, bill_testimony, bill_told
 from include.ledger.bill_testimonies import Reader, said_of, said_of_charges
 from include.ledger.store import lock
 
@@ -117,6 +117,18 @@ def transactions_of(connection: Connection, profile: str, charge: Expected) -> l
     a = bill_attempt.c
     of_charge = (a.billing_number == charge.billing_number) & (a.expected_on == charge.expected_on)
     return _settled(connection, profile, of_charge)
+
+
+def all_references(connection: Connection, profile: str) -> list[str]:
+    """Every transaction of which something was said by its reference."""
+    t = bill_testimony.c
+    where = (t.profile == profile, t.reference.is_not(None))
+    return [str(one) for one in connection.scalars(select(t.reference).where(*where).distinct().order_by(t.reference))]
+
+
+def said_so_far(connection: Connection, profile: str, references: Collection[str]) -> dict[str, object]:
+    """What the tables say of some transactions, to be compared."""
+    return dict(_rows(connection, profile, references))
 
 
 def _settled(connection: Connection, profile: str, condition: Any) -> list[Settled]:

@@ -11,7 +11,7 @@ from include.ledger.bill_tables import bill_testimony, bill_told
 from include.ledger.types import UtcDateTime
 
 # The strongest outcome of a transaction is the one it has. One that belongs to another charge by now never was of this.
-_UNTOLD: Final = """
+_TOLD: Final = """
     SELECT t.charge_id, t.attempt_no, t.reference, c.billing_source, c.profile, c.currency,
            c.expected_on AS execute_date,
            CASE WHEN c.expected_on = a.expected_on THEN coalesce(a.amount, c.amount, 0) ELSE 0 END AS amount,
@@ -21,15 +21,16 @@ _UNTOLD: Final = """
                 ELSE 'the transaction is of another charge: ' || coalesce(CAST(a.expected_on AS VARCHAR(10)), 'none')
            END AS response_message,
            CASE WHEN c.expected_on = a.expected_on THEN o.approval_code END AS approval_code,
-           o.decided_at
+           o.decided_at{more}
     FROM bill_told t
     JOIN bill_charge c ON c.profile = t.profile AND c.charge_id = t.charge_id
     LEFT JOIN bill_attempt a ON a.profile = t.profile AND a.reference = t.reference
     LEFT JOIN bill_outcome o ON o.profile = t.profile AND o.reference = t.reference
       AND NOT EXISTS (SELECT 1 FROM bill_outcome s
                       WHERE s.profile = o.profile AND s.reference = o.reference AND s.strength > o.strength)
-    WHERE t.told_at IS NULL AND t.profile = :profile
+    WHERE t.profile = :profile
 """
+_UNTOLD: Final = " AND t.told_at IS NULL"
 _PAGE: Final = " ORDER BY t.charge_id, t.attempt_no LIMIT :rows"
 _AGAIN: Final = " AND t.charge_id BETWEEN :first AND :last"
 
@@ -63,8 +64,16 @@ def note_charges_told(connection: Connection, profile: str, page: Sequence[Row],
     connection.execute(update(bill_told).where(*where).values(told_at=bindparam("at")), told)
 
 
+def all_told(connection: Connection, profile: str) -> list[Row]:
+    """All rows of a profile as the merchant should have them, with `told_at`: null where they do not yet."""
+    statement = text(dedent(_TOLD.format(more=", t.told_at"))).columns(
+        execute_date=Date, decided_at=UtcDateTime, told_at=UtcDateTime
+    )
+    return [dict(row) for row in connection.execute(statement, {"profile": profile}).mappings()]
+
+
 def _rows(connection: Connection, which: str, **terms: Any) -> list[Row]:
-    statement = text(dedent(_UNTOLD) + which).columns(execute_date=Date, decided_at=UtcDateTime)
+    statement = text(dedent(_TOLD.format(more="")) + _UNTOLD + which).columns(execute_date=Date, decided_at=UtcDateTime)
     return [dict(row) for row in connection.execute(statement, terms).mappings()]
 
 

@@ -1,4 +1,4 @@
-"""Conservation under reordering: notifications in any order, repeated, and over any number of runs, give the same tables."""
+"""Conservation under reordering: notifications in any order, repeated, and over many runs, give the same tables."""
 
 import shutil
 from datetime import datetime, timedelta
