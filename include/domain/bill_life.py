@@ -52,6 +52,7 @@ class Happened:
         no: The order in which it was kept; compared among our own acts only.
         at: When it happened: DOKU's own time of what DOKU says, where it says one.
         matter: SHA-256 of what it says; decides where everything else is equal.
+        told: By a notification, whose place in the order says nothing.
         fingerprint: Of the card's token, where there is one.
     """
 
@@ -59,6 +60,7 @@ class Happened:
     no: int
     at: datetime
     matter: str = ""
+    told: bool = False
     said_by: str = ""
     words: str = ""
     terms: str | None = None
@@ -154,7 +156,7 @@ def _state(
 
 def _after(end: Happened, *acts: Happened | None) -> bool:
     """Whether one of our own acts came after that end."""
-    return any(act is not None and act.at > end.at for act in acts)
+    return any(act is not None and (act.at > end.at if end.told else act.no > end.no) for act in acts)
 
 
 def _last(events: Sequence[Happened], kind: BillEventKind) -> Happened | None:

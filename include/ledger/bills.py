@@ -303,7 +303,8 @@ def _happened(row: RowMapping) -> Happened:
     details = json.loads(row["details"])
     return Happened(
         kind=BillEventKind(row["kind"]), no=row["bill_event_id"], at=row["at"], matter=row["matter"],
-        said_by=row["said_by"], words=details.get("words") or "", terms=details.get("terms"),
+        told=row["notification_id"] is not None, said_by=row["said_by"], words=details.get("words") or "",
+        terms=details.get("terms"),
         asked_by=details.get("asked_by"), fingerprint=details.get("fingerprint"),
         masked_card=details.get("masked_card"),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A bill's state: by the rules, and the same for every order in which DOKU's words come."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,6 +30,7 @@ def _events(text: str) -> list[Happened]:
             Happened(
                 BillEventKind(kind), no, START + timedelta(minutes=float(minute)), matter=f"{kind}{minute}", words=kind,
                 fingerprint=f"card-{minute}", terms=f"terms-{wishes - word.endswith('!')}", asked_by="link",
+                told=kind in _FROM_DOKU,
             )
         )  # fmt: skip
     return found
@@ -41,7 +43,7 @@ def _events(text: str) -> list[Happened]:
         ("wanted@0 asked@1", "asked"),
         ("wanted@0 asked@1 registered@5", "active"),
         ("wanted@0 asked@1 refused@5", "refused"),
-        ("wanted@0 refused@1", "refused"),  # DOKU's API said no
+        ("wanted@0 refused@1", "refused"),
         ("wanted@0 asked@1 refused@5 registered@6", "active"),
         ("wanted@0 asked@1 registered@6 refused@7", "active"),  # a second try of the customer takes nothing away
         ("wanted@0 asked@1 refused@5 changed@6", "wanted"),
@@ -73,6 +75,14 @@ def _events(text: str) -> list[Happened]:
 )
 def test_the_rules(text, state):
     assert standing(_events(text)).state == state
+
+
+def test_an_answer_to_a_call_counts_by_its_place_and_not_by_its_time():
+    asked, refused, again = _events("wanted@0 refused@1 wanted@1")
+    own = replace(refused, told=False)
+    assert standing([asked, own]).state == BillState.REFUSED
+    assert standing([asked, own, again]).state == BillState.WANTED
+    assert standing([asked, replace(own, at=START + timedelta(hours=1)), again]).state == BillState.WANTED
 
 
 def test_what_else_is_known():
@@ -118,15 +128,13 @@ def test_the_order_in_which_doku_tells_makes_no_difference(story, random):
 
 def _told(told: list[str], own: list[Happened]) -> list[Happened]:
     return [
-        Happened(one.kind, 100 + number, one.at, one.matter, "DOKU", one.words, None, None, one.fingerprint)
+        replace(one, no=100 + number, said_by="DOKU", terms=None, asked_by=None)
         for number, one in enumerate(_events(" ".join(told)) if told else [])
     ]
 
 
 def _renumbered(found, events):
     """The numbers under which DOKU's words were kept differ, and nothing else may."""
-    from dataclasses import replace
-
     if found.card is None:
         return found
     same = {(one.kind, one.matter): one for one in events}
