@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from threading import Lock
 
 from sqlalchemy import Engine
 
@@ -20,6 +21,25 @@ from include.schemas.profile import Profile
 
 LookUp = Callable[[str], ConnectionSettings]
 """Gives the connection of an id; ConfigError when there is none."""
+
+
+class _Once:
+    """DOKU's API, opened when it is first asked for, by one of several threads; closed if it was opened."""
+
+    def __init__(self, make: Callable[[], DokuApi]) -> None:
+        self._make, self._lock = make, Lock()
+        self._made: DokuApi | None = None
+
+    def __call__(self) -> DokuApi:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def close(self) -> None:
+        """Close its connections."""
+        if self._made is not None:
+            self._made.close()
 
 
 @contextmanager
@@ -43,13 +63,9 @@ def flow_context(
     def remote() -> AbstractContextManager[SftpServer]:
         return connect(SftpSettings.from_connection(look_up(profile.connections.sftp)))
 
-    @cache
-    def api() -> DokuApi:
+    def open_api() -> DokuApi:
         connection = look_up(profile.connections.doku)
         return DokuApi(ApiSettings.from_connection(connection, profile.http, profile.environment), clock)
-
-    def onecheckout() -> OneCheckout:
-        return OneCheckout(account_of(profile, look_up), base_url_of(profile, look_up))
 
     def report_key() -> ReportKey | None:
         conn_id = profile.connections.report_key
@@ -62,6 +78,7 @@ def flow_context(
             raise ConfigError(f"connection {conn_id}", "extra.private_key", reason)
         return ReportKey(str(text), connection.password)
 
+    api = _Once(open_api)
     engine = ledger_engine(look_up(profile.connections.ledger))
     try:
         yield FlowContext(
@@ -79,5 +96,4 @@ def flow_context(
         engine.dispose()
         if billing.cache_info().currsize:
             billing().dispose()
-        if api.cache_info().currsize:
-            api().close()
+        api.close()

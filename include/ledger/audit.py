@@ -32,7 +32,9 @@ _NO_WITNESS: Final = """
     WHERE a.profile = :profile
       AND ((o.witness = 'report' AND l.line_no IS NULL)
            OR (o.witness NOT IN ('report', 'delivery', 'look_again', 'person', 'status', 'notification', 'billing'))
-           OR (o.witness <> 'report' AND coalesce(o.proof, '') = ''))
+           OR (o.witness <> 'report' AND coalesce(o.proof, '') = '')
+           OR (o.witness = 'status' AND NOT EXISTS (
+                SELECT 1 FROM status_question q WHERE q.subject = o.invoice_number AND q.answer IS NOT NULL)))
     ORDER BY o.invoice_number
 """
 
@@ -103,7 +105,7 @@ def charges_with_two_live_attempts(connection: Connection, billing_source: str) 
 
 
 def outcomes_without_witness(connection: Connection, profile: str) -> Iterator[str]:
-    """Promise 6: each outcome stands on a report line, or on a proof in words."""
+    """Promise 6: each outcome stands on a report line, an answer of DOKU's to a question, or a proof in words."""
     for row in connection.execute(text(dedent(_NO_WITNESS)), {"profile": profile}):
         yield f"Outcome {row.status} of {row.invoice_number} has no witness ({row.witness})."
 

@@ -65,7 +65,9 @@ batch_notice = Table(
     "batch_notice",
     metadata,
     Column("batch_id", BigInteger, ForeignKey("batch.batch_id"), primary_key=True, autoincrement=False),
-    Column("request_id", Key(128), nullable=False, comment="The same for every try: DOKU takes it once"),
+    Column(
+        "request_id", Key(128), nullable=False, comment="The same for every try until DOKU says no: it takes it once"
+    ),
     Column("tries", Integer, nullable=False),
     Column("tried_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime, comment="DOKU took it"),

@@ -116,6 +116,11 @@ def test_what_an_answer_decides(make_merchant: Callable[..., Merchant], doku: Do
         assert outcome(merchant, name) == merchant.told()[name, 1]["status"] == (decides or "unknown")
     assert list(findings(merchant.context)) == []
     assert "DOKU was asked about attempt 1" in str(explain(merchant.context, "A"))
+    with merchant.ledger.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM status_question WHERE answer = 'SUCCESS'")
+    assert [str(finding) for finding in findings(merchant.context)] == [
+        f"Outcome paid of {numbers['A']} has no witness (status)."
+    ]
 
 
 def test_failed_is_a_decline_only_where_the_profile_says_so_and_then_the_rules_decide(

@@ -395,7 +395,12 @@ def upgrade() -> None:
     op.create_table(
         "batch_notice",
         sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("request_id", Key(128), nullable=False, comment="The same for every try: DOKU takes it once"),
+        sa.Column(
+            "request_id",
+            Key(128),
+            nullable=False,
+            comment="The same for every try until DOKU says no: it takes it once",
+        ),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("tried_at", UtcDateTime(), nullable=False),
         sa.Column("answered_at", UtcDateTime(), nullable=True, comment="DOKU took it"),
