@@ -67,6 +67,9 @@ def flow_context(
         connection = look_up(profile.connections.doku)
         return DokuApi(ApiSettings.from_connection(connection, profile.http, profile.environment), clock)
 
+    def onecheckout() -> OneCheckout:
+        return OneCheckout(account_of(profile, look_up), base_url_of(profile, look_up))
+
     def report_key() -> ReportKey | None:
         conn_id = profile.connections.report_key
         if conn_id is None:
