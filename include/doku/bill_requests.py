@@ -1,7 +1,8 @@
 """What DOKU is told of a bill: the body of a call by the dialect's file, or the form of a customer's browser post."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -42,7 +43,14 @@ def facts_of(terms: BillTerms, request_id: str) -> dict[str, Any]:
         "execute_months": schedule.months_text,
         "flat": "FALSE" if terms.amount is None else "TRUE",
         "request_id": request_id,
+        "period": None,
     }
+
+
+def amount_facts(terms: BillTerms, period: date, amount: int, request_id: str) -> dict[str, Any]:
+    """The facts of a varying bill and one of its days, with the amount for that day (smallest units)."""
+    facts = facts_of(replace(terms, amount=amount), request_id)
+    return {**facts, "flat": "FALSE", "period": period.strftime("%Y%m%d")}
 
 
 def body_of(request: Request, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,8 +32,10 @@ BILL_FACTS: Final = (
     "execute_months",
     "flat",
     "request_id",
+    "period",
 )
-"""What of a bill a request may carry: execute_type DAY, DATE or FULLDATE; flat TRUE (fixed amount) or FALSE."""
+"""What of a bill a request may carry: execute_type DAY, DATE or FULLDATE; flat TRUE (fixed amount) or FALSE; period, of
+the request `amount` alone, the day that the amount is for."""
 
 
 class FieldPath(StrictModel):
@@ -146,6 +148,9 @@ class Requests(StrictModel):
     register_: Request | None = Field(default=None, alias="register", description="Ask for a checkout link")
     update: Request | None = Field(default=None, description="Tell DOKU other terms of a bill")
     cancel: Request | None = Field(default=None, description="End a bill")
+    amount: Request | None = Field(
+        default=None, description="Send the amount of a varying bill for one day, where `recurring.amounts` is pushed"
+    )
 
     @model_validator(mode="after")
     def _a_link_comes_back(self) -> Self:

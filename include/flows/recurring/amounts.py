@@ -62,7 +62,7 @@ def answer_amount(context: FlowContext, billing_number: str, customer_id: str | 
     key = AmountKey(profile.billing_source, billing_number, day)
     with context.ledger.read() as connection:
         known = find_answer(connection, key)
-    said = None if known is not None and known.amount is not None else _said(context, found, day)
+    said = None if known is not None and known.amount is not None else amount_of_day(context, found, day)
     context.step("amount: before the answer is kept")
     with context.ledger.write() as connection:
         kept = keep_answer_once(
@@ -82,6 +82,20 @@ def next_day(context: FlowContext, one: Bill) -> date | None:
     """The day that a question, or a push, is about: today, or the next expected one within `recurring.amount_days`."""
     today, days = context.today, context.profile.recurring.amount_days
     return next(one.terms.schedule.expected_days(today, today + timedelta(days=days)), None)
+
+
+def amount_of_day(context: FlowContext, one: Bill, day: date) -> BillAmount | None:
+    """What the view says of a day; no amount, and why, where it cannot be used or does not answer; None: no row."""
+    try:
+        found = _amounts(context, {one.billing_number}, day, day).get((one.billing_number, day))
+    except DokuError as caught:
+        return BillAmount(one.billing_number, day, None, one.currency, caught.message)
+    if found is not None and found.amount is not None:
+        if found.currency != one.currency:
+            return BillAmount(one.billing_number, day, None, one.currency, f"the view says {found.currency}")
+        if found.amount > to_smallest_unit(str(context.profile.limits.max_amount_per_charge), one.currency):
+            return BillAmount(one.billing_number, day, None, one.currency, "it is above limits.max_amount_per_charge")
+    return found
 
 
 def compare_answers(context: FlowContext) -> int:
@@ -121,20 +135,6 @@ def _refusal(context: FlowContext, found: Bill | None, billing_number: str, cust
     if found.state not in (*CHARGED_BY_DOKU, BillState.ASKED):  # DOKU may know of a registration before we do
         return f"Bill {billing_number} is {found.state}: it is not to be charged."
     return ""
-
-
-def _said(context: FlowContext, one: Bill, day: date) -> BillAmount | None:
-    """What the view says; nothing while the billing database does not answer."""
-    try:
-        found = _amounts(context, {one.billing_number}, day, day).get((one.billing_number, day))
-    except DokuError as caught:
-        return BillAmount(one.billing_number, day, None, one.currency, caught.message)
-    if found is not None and found.amount is not None:
-        if found.currency != one.currency:
-            return BillAmount(one.billing_number, day, None, one.currency, f"the view says {found.currency}")
-        if found.amount > to_smallest_unit(str(context.profile.limits.max_amount_per_charge), one.currency):
-            return BillAmount(one.billing_number, day, None, one.currency, "it is above limits.max_amount_per_charge")
-    return found
 
 
 def _amounts(
