@@ -24,6 +24,7 @@ FILES = {
     "doku_submit.py": {"doku_submit__{profile}"},
     "doku_reconcile.py": {"doku_reconcile__{profile}"},
     "doku_operate.py": {"doku_operate__{profile}"},
+    "doku_recurring.py": {"doku_recurring__{profile}"},
     "doku_tokens.py": {"doku_tokens__{profile}"},
     "doku_profile_errors.py": set(),
     "doku_watchdog.py": {"doku_watchdog"},
@@ -46,6 +47,7 @@ WHERE: dict[str, Callable[[Profile], bool]] = {
 """Families of DAGs that only some profiles have."""
 
 TASKS = {
+    "doku_recurring": ["take_in", "register", "expect", "ask_status", "write_back", "close_books"],
     "doku_tokens": ["list_customers", "ask", "settle", "tell"],
     "doku_submit": ["extract_and_claim", "render_and_seal", "approve", "deliver", "record"],
     "doku_operate": ["show", "carry_out"],
