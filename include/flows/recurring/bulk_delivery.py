@@ -128,9 +128,11 @@ def _send(context: FlowContext, server: SftpServer, one: RegistrationFile) -> No
         with context.ledger.write() as connection:
             if not move(connection, one.file_id, State.RENAMING, [State.SEALED], of_try(mine)):
                 raise _taken_over(one)
-    except DokuError:
+    except DokuError as caught:
         with suppress(RemoteError, RemoteRefused):
             server.remove(temporary)
+        if isinstance(caught, (RemoteError, RemoteRefused)) and _file(context, one.file_id).delivery_try != mine:
+            raise _taken_over(one) from None  # which removed this try's file: the server's answer says nothing
         raise
     context.step("bulk: promise committed")
     _rename(context, server, one, temporary)
