@@ -46,15 +46,27 @@ def _profiles(options: argparse.Namespace, look_up: LookUp) -> int:  # noqa: ARG
 
 
 def _profile_problem(path: Path) -> str | None:
+    from include.doku.dialects.choose import named_dialect
     from include.schemas.layout import load_layout
 
     try:
-        profile: Profile = load_profile(path)
-        for name in (profile.batch.layout, profile.report.layout):
-            load_layout(profile.layout_path(name))
+        profile = load_profile(path)
+        for layout in _layouts_of(profile):
+            load_layout(profile.layout_path(layout))
+        if profile.has_recurring and profile.recurring.dialect == "json":
+            named_dialect(profile, profile.recurring.fields)
+        if profile.has_tokens:
+            named_dialect(profile, profile.tokens.fields)
     except DokuError as caught:
         return caught.message
     return None
+
+
+def _layouts_of(profile: Profile) -> list[str]:
+    """The layouts that a profile names for what it does."""
+    bulk = profile.recurring.bulk_or_none if profile.has_recurring else None
+    of_batches = [profile.batch.layout, profile.report.layout] if profile.sends_batches else []
+    return [*of_batches, *([bulk.layout] if bulk else [])]
 
 
 def _books(options: argparse.Namespace, look_up: LookUp) -> int:

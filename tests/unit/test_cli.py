@@ -119,9 +119,11 @@ def test_every_profile_is_checked(day, capsys):
     (folder / "broken.toml").write_text("name = ", encoding="utf-8")
     (folder / "misnamed.toml").write_text(day.profile_file.read_text(encoding="utf-8"), encoding="utf-8")
     day.write_profile("layoutless", {"batch": {"layout": "none"}})
+    day.write_profile("without_paths", {"connections": {"doku": "api"}, "tokens": {"fields": "none-such"}})
     assert day.cli("profiles") == 1
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
+    assert "no dialect 'none-such'" in lines[4]
     assert "broken.toml: not valid TOML" in lines[0]
     assert lines[1] == "insurance.toml: good"
     assert "none" in lines[2]
@@ -131,7 +133,8 @@ def test_every_profile_is_checked(day, capsys):
 def test_the_shipped_profiles_are_good(monkeypatch, capsys):
     monkeypatch.delenv("DOKU_PROFILES_DIR", raising=False)
     assert main(["profiles"]) == 0
-    assert "insurance.toml: good" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["donation.toml: good", "insurance.toml: good", "internet.toml: good"]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from include.flows.operate import carry_out, rehearse
 from include.flows.tokens.customers import account_of
 from include.flows.tokens.settle import settle_tokens
 from include.flows.verify import findings
+from include.ledger.inbox import Arrived, store
 from include.ledger.runs import last_run
 from include.ledger.tokens import Asked, keep_asked, list_customers
-from include.ledger.inbox import Arrived, store
 from tests.flows_harness import BUSINESS_DATE, charge, lost
 
 NAME = "TKN_MCH0001_20261120_0001.TXT"
