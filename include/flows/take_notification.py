@@ -7,12 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from include.domain.errors import DokuError, NotificationUnreadable
+from include.domain.errors import DokuError, LedgerUnreachable, NotificationUnreadable
 from include.domain.money import CURRENCY_EXPONENT, to_major
 from include.domain.refusals import Refusal, Refused
 from include.flows.notification_check import Dialect, Received, check
 from include.flows.open_ledgers import OpenLedgers
-from include.ledger.inbox import RefusedCount, count_refused, store
+from include.ledger.inbox import Arrived, RefusedCount, count_refused, store
 from include.schemas.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,7 @@ def take(profile: Profile, dialect: Dialect, received: Received, ledgers: OpenLe
         LedgerError: The ledger does not take it; DOKU sends it again.
     """
     arrived = check(profile, dialect, received, ledgers.connection)
-    with ledgers.one_statement(profile) as connection:
-        store(connection, arrived)
+    _store(profile, arrived, ledgers)
     return TAKEN[dialect]
 
 
@@ -49,8 +48,7 @@ def answer(
     from include.flows.recurring.amounts import answer_amount
 
     arrived = check(profile, dialect, received, ledgers.connection)
-    with ledgers.one_statement(profile) as connection:
-        store(connection, arrived)
+    _store(profile, arrived, ledgers)
     try:
         asked = parser_of(profile)(received.kind, received.body, arrived.content_type)
     except NotificationUnreadable:
@@ -90,6 +88,19 @@ def keep_refusals(
             log.warning("Counts of refused requests wait: %s", caught.message)
             left += some
     return left
+
+
+def _store(profile: Profile, arrived: Arrived, ledgers: OpenLedgers) -> None:
+    """Store it; once more where a connection turned out to be closed. Stored by both, it is counted as a repeat."""
+    for last in (False, True):
+        try:
+            with ledgers.one_statement(profile) as connection:
+                store(connection, arrived)
+        except LedgerUnreachable:
+            if last:
+                raise
+        else:
+            return
 
 
 def _as_json(path: str, amount: int, currency: str) -> bytes:

@@ -6,6 +6,7 @@ Taking one in is one statement, so that it needs no transaction of its own and h
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, update
@@ -88,7 +89,6 @@ def store(connection: Connection, arrived: Arrived) -> tuple[int, bool]:
     Returns:
         Its id, and whether it is new.
     """
-    insert_for = _insert_for(connection)
     row = {
         "profile": arrived.profile, "kind": arrived.kind, "content_digest": arrived.content_digest,
         "request_id": arrived.request_id, "content_type": arrived.content_type, "headers": arrived.headers,
@@ -96,14 +96,7 @@ def store(connection: Connection, arrived: Arrived) -> tuple[int, bool]:
         "received_at": arrived.received_at, "times": 1, "last_at": arrived.received_at, "state": arrived.state,
         "result": arrived.result,
     }  # fmt: skip
-    statement = insert_for(notification).values(row)
-    again = {"times": notification.c.times + 1, "last_at": statement.excluded.last_at}
-    keys = ("profile", "kind", "content_digest")
-    stored = connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=again).returning(
-            notification.c.notification_id, notification.c.times
-        )
-    ).one()
+    stored = connection.execute(_storing(connection.dialect.name), row).one()
     return stored.notification_id, stored.times == 1
 
 
@@ -195,8 +188,7 @@ def count_refused(connection: Connection, counts: Sequence[RefusedCount]) -> Non
     """Add to the counts of refused requests, in one statement. Each key may stand in `counts` once."""
     if not counts:
         return
-    insert_for = _insert_for(connection)
-    statement = insert_for(refused_notification).values([one.__dict__ for one in counts])
+    statement = _insert_for(connection.dialect.name)(refused_notification).values([one.__dict__ for one in counts])
     more = {
         "count": refused_notification.c.count + statement.excluded.count,
         "last_at": statement.excluded.last_at,
@@ -277,5 +269,15 @@ def refused_since(connection: Connection, profile: str, since: date) -> list[Ref
     return [RefusedCount(**row) for row in connection.execute(statement).mappings()]
 
 
-def _insert_for(connection: Connection) -> Any:
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+@cache
+def _storing(dialect: str) -> Any:
+    """The statement of `store`; putting it together takes longer than carrying it out."""
+    statement = _insert_for(dialect)(notification)
+    again = {"times": notification.c.times + 1, "last_at": statement.excluded.last_at}
+    return statement.on_conflict_do_update(index_elements=("profile", "kind", "content_digest"), set_=again).returning(
+        notification.c.notification_id, notification.c.times
+    )
+
+
+def _insert_for(dialect: str) -> Any:
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert

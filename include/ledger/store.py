@@ -137,7 +137,8 @@ def prompt_engine(settings: ConnectionSettings, connections: int) -> Engine:
     """An engine for the ledger that answers soon or not at all, for a process that answers requests.
 
     On PostgreSQL connections are kept and reused, and no statement and no wait for a lock takes longer than
-    `PROMPT_SECONDS`. It must not be used for a `workspace`: temporary tables would outlive it.
+    `PROMPT_SECONDS`. A connection that the server has closed is noticed when it is used: the caller tries once more. It
+    must not be used for a `workspace`: temporary tables would outlive it.
 
     Args:
         connections: At most so many at once.
@@ -157,7 +158,7 @@ def prompt_engine(settings: ConnectionSettings, connections: int) -> Engine:
     }
     return create_engine(
         url, hide_parameters=True, poolclass=QueuePool, pool_size=connections, max_overflow=0,
-        pool_timeout=PROMPT_SECONDS, pool_pre_ping=True, pool_recycle=600, connect_args=arguments,
+        pool_timeout=PROMPT_SECONDS, pool_recycle=600, connect_args=arguments,
     )  # fmt: skip
 
 

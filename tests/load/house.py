@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import psycopg
 
 from include.ledger import schema
@@ -55,6 +56,12 @@ class House:
         """End the API server and all its processes as a power cut would."""
         assert self.process is not None
         self.process.kill()
+
+    def processor_seconds(self) -> float:
+        """What the API server has had of the processors so far."""
+        assert self.process is not None
+        leader = psutil.Process(self.process.pid)
+        return sum(sum(one.cpu_times()[:2]) for one in (leader, *leader.children(recursive=True)))
 
     def stored(self) -> list[tuple[bytes, int]]:
         """What is in the inbox: contents, and how often each came."""

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="doku-load-") as folder, house(Path(folder)) as made:
         run = killed if chosen.kill else kept_up
+        before = made.processor_seconds()
         sent = asyncio.run(run(made, chosen.rate, chosen.seconds))
+        server, sender = made.processor_seconds() - before, time.process_time()
         missing, doubled = missing_and_doubled(made, sent)
         repeats = sum(times - 1 for _, times in made.stored())
     _say(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}; load of the machine"
@@ -63,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         "milliseconds: " + ", ".join(f"p{share * 100:g} {sent.percentile(share):.0f}" for share in (0.5, 0.9, 0.99, 1))
     )
     _say(f"missing {missing}, there twice {doubled}, repeats counted {repeats}")
+    if not chosen.kill:
+        _say(f"processor: API server {server * 1000 / len(sent.bodies):.1f} ms for each, sender {sender:.1f} s in all")
     late = not chosen.kill and sent.percentile(0.99) > PROMISED_MS
     return 1 if missing or doubled or late else 0
 
