@@ -429,7 +429,7 @@ class Profile(StrictModel):
             raise ValueError("there is neither [batch] nor [recurring]: such a profile does nothing")
         if self.sends_batches and self.connections.sftp_or_none is None:
             raise ValueError("[batch] needs connections.sftp")
-        bulk = self.recurring_or_none and self.recurring_or_none.bulk_or_none
+        bulk = self.recurring_or_none and self.recurring_or_none.bulk
         if bulk and self.connections.sftp_or_none is None:
             raise ValueError("[recurring.bulk] needs connections.sftp")
         if bulk and not bulk.public_keys and bulk.sealed and not self.sends_batches:

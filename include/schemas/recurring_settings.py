@@ -55,9 +55,7 @@ class RecurringSettings(StrictModel):
         default=500, description="Most calls to DOKU about bills in one run; the next one goes on"
     )
     checkout: CheckoutSettings = Field(default_factory=CheckoutSettings)
-    bulk_or_none: BulkSettings | None = Field(
-        default=None, alias="bulk", description="Bills are registered in bulk by files over SFTP, too"
-    )
+    bulk: BulkSettings | None = Field(default=None, description="Bills are registered in bulk by files over SFTP, too")
     match_days: Annotated[int, Field(ge=0, le=27)] = Field(
         default=10, description="A charge belongs to the last expected day that is at most so many days before it"
     )

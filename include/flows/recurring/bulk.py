@@ -55,7 +55,7 @@ def make_files(context: FlowContext, run: Run) -> list[int]:
     made: list[int] = []
     if not waiting_for_a_file(context, 1):
         return made
-    settings = context.profile.recurring.bulk_or_none
+    settings = context.profile.recurring.bulk
     if settings is None:
         reason = (
             "missing, and the merchant's view has bills that are to be registered in bulk; add it, or register by link"

@@ -311,7 +311,7 @@ def _file(context: FlowContext, file_id: int) -> RegistrationFile:
 
 
 def _settings(context: FlowContext) -> BulkSettings:
-    return context.profile.recurring.bulk_or_none or BulkSettings()
+    return context.profile.recurring.bulk or BulkSettings()
 
 
 def _temporary_name(settings: BulkSettings, one: RegistrationFile, mine: str) -> str:

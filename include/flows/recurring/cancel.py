@@ -1,5 +1,7 @@
 """Ending bills: by the merchant's view, by a person, at DOKU by a call or by a person in DOKU's dashboard."""
 
+from typing import Final
+
 from sqlalchemy import Connection
 
 from include.doku.dialects.choose import dialect_file_of
@@ -15,7 +17,8 @@ from include.ledger.bills import Bill, BillEvent, Key, bills_in, happen, known_b
 from include.ledger.events import Note, add_decision
 from include.schemas.dialect import Request
 
-_LIVING = (BillState.WANTED, BillState.ASKED, BillState.ACTIVE, BillState.REFUSED)
+REFUSED_END: Final = "DOKU refused to end it: "
+_LIVING: Final = (BillState.WANTED, BillState.ASKED, BillState.ACTIVE, BillState.REFUSED)
 
 
 def cancel_at_doku(context: FlowContext, *, dry_run: bool = False) -> Asked:
@@ -51,7 +54,7 @@ def _cancel(context: FlowContext, one: Bill, request: Request) -> bool:
     context.step("cancel: DOKU has answered")
     if isinstance(answer, str):
         with context.ledger.write() as connection:
-            set_columns(connection, one.key, reason=f"DOKU refused to end it: {answer}", told_at=None)
+            set_columns(connection, one.key, reason=f"{REFUSED_END}{answer}", told_at=None)
         return False
     keep(context, one, BillEventKind.CANCELLED, {"words": "DOKU has ended it", "request_id": request_id})
     context.step("cancel: the end is kept")

@@ -77,7 +77,7 @@ def test_a_sealed_file_is_opened_by_doku_s_key(make_merchant, doku_keys):
     bills.register()
     content = bills.merchant.server.files("/inbound")[NAME]
     key = load_private_key((doku_keys / "doku_private.pem").read_bytes(), "doku")
-    plain = b"".join(open_envelope([content], key, bills.merchant.profile.recurring.bulk_or_none.envelope))
+    plain = b"".join(open_envelope([content], key, bills.merchant.profile.recurring.bulk.envelope))
     assert plain.startswith(b"H|MCH0001|")
     assert b"B-1" not in content
 
