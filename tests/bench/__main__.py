@@ -65,7 +65,7 @@ def _measure(rows: int, chosen: argparse.Namespace, *, sqlite: bool) -> Measured
 
 def _day(ground: Ground, scene: Scene, measured: Measured, *, profile: bool, with_yardstick: bool) -> None:
     told = Told.of(scene, ground.servers, _OUTPUT / f"profile_{measured.rows}" if profile else None)
-    measured.add("ours", "submit", _child("ours", told, "submit"))
+    measured.add("ours", "submit", child("ours", told, "submit"))
     yardstick = Yardstick(scene, ground.servers, scene.root / "yardstick")
     if with_yardstick:
         yardstick.prepare_submit()
@@ -73,7 +73,7 @@ def _day(ground: Ground, scene: Scene, measured: Measured, *, profile: bool, wit
     engine = scene.ledger.engine()
     answer_all(engine, ground.keys, scene.remote.files / "outbound")
     engine.dispose()
-    measured.add("ours", "reconcile", _child("ours", told, "reconcile"))
+    measured.add("ours", "reconcile", child("ours", told, "reconcile"))
     if with_yardstick:
         yardstick.prepare_reconcile()
         measured.add("yardstick", "reconcile", yardstick.reconcile())
@@ -83,12 +83,13 @@ def _plain(ground: Ground, scene: Scene, measured: Measured, rows_per_batch: int
     from tests.bench import plain
 
     told = Told.of(scene, ground.servers)
-    measured.add("plain", "submit", _child("plain", told, "submit", str(rows_per_batch)))
+    measured.add("plain", "submit", child("plain", told, "submit", str(rows_per_batch)))
     plain.answers(told, scene.remote.files / "outbound")
-    measured.add("plain", "reconcile", _child("plain", told, "reconcile", str(rows_per_batch)))
+    measured.add("plain", "reconcile", child("plain", told, "reconcile", str(rows_per_batch)))
 
 
-def _child(module: str, told: Told, *arguments: str) -> list[Cost]:
+def child(module: str, told: Told, *arguments: str) -> list[Cost]:
+    """What the stages cost in a process of their own."""
     found = subprocess.run(
         [sys.executable, "-m", f"tests.bench.{module}", *arguments],
         input=told.dumps(), stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT,

@@ -48,7 +48,7 @@ def answer_all(ledger: sa.Engine, keys: KeyRing, outbound: Path) -> int:
     size = 0
     with ledger.connect() as connection:
         for batch_id, name in connection.execute(
-            sa.text("SELECT batch_id, file_name FROM batch ORDER BY batch_id")
+            sa.text("SELECT batch_id, file_name FROM batch WHERE state = 'delivered' ORDER BY batch_id")
         ).all():
             query = _LINES.format(message=message, code=code, chance=chance, batch_id=batch_id)
             if ledger.dialect.name == "sqlite":

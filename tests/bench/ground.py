@@ -97,11 +97,15 @@ class Ground:
 
     def scene(self, rows: int) -> Scene:
         """A merchant with so many charges, an empty ledger, and empty folders at DOKU's server."""
+        return self.scene_of(self._billing(rows), self._ledger())
+
+    def scene_of(self, billing: Database, ledger: Database) -> Scene:
+        """A merchant with copies of two databases, which nobody may be connected to, and empty folders."""
         self._count += 1
         folder = self.root / f"run{self._count}"
         scene = Scene(
-            root=folder, merchant="insurance", business_date=DAY, billing=self._copy(self._billing(rows)),
-            ledger=self._copy(self._ledger()), remote=self._remote(), changes=self._changes(),
+            root=folder, merchant="insurance", business_date=DAY, billing=self._copy(billing),
+            ledger=self._copy(ledger), remote=self._remote(), changes=self._changes(),
         )  # fmt: skip
         scene.write_profile()
         return scene

@@ -23,11 +23,14 @@ _FATE = "((n.n * 7919 + :day * 104729 + 13) % 1000)"
 _FIRST = f"""
     {_NUMBERS}
     INSERT INTO attempt (invoice_number, billing_source, charge_id, attempt_no, profile, batch_id, line_no,
-        customer_id, token, amount, currency, due_date, execute_date, channel, rule)
+        customer_id, billing_number, token, amount, currency, due_date, execute_date, channel, token_fingerprint,
+        billing_period, rule)
     SELECT CAST(100000000000000000 + :day * 1000000 + n.n AS VARCHAR(20)) || '01', :source,
         'C-' || CAST(:day AS VARCHAR(5)) || '-' || CAST(n.n AS VARCHAR(20)), 1, :profile, :batch_id, n.n,
-        'K-' || CAST(n.n AS VARCHAR(20)), 'TOKEN-OF-A-CUSTOMER', 50000 + {_FATE} * 500, 'IDR', :today, :today,
-        CASE {_FATE} % 3 WHEN 0 THEN 'DIRECT_DEBIT' ELSE 'CREDIT_CARD' END, 'first'
+        'K-' || CAST(n.n AS VARCHAR(20)), 'B-' || CAST(n.n AS VARCHAR(20)), 'TOKEN-OF-A-CUSTOMER',
+        50000 + {_FATE} * 500, 'IDR', :today, :today,
+        CASE {_FATE} % 3 WHEN 0 THEN 'DIRECT_DEBIT' ELSE 'CREDIT_CARD' END, 'F-' || CAST(n.n AS VARCHAR(20)),
+        substr(CAST(:today AS VARCHAR(10)), 1, 7), 'first'
     FROM n
 """
 
