@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from include import cli
-from include.domain import watch_words
+from include.domain import watch_api_words, watch_words
 from include.domain.states import BatchState
 from include.domain.watch import Kind, Matter, Watcher
 from include.domain.watch_words import Place
@@ -48,6 +48,9 @@ MATTERS = [
     watch_words.watch_silent(PLACE, Watcher.OUTSIDE, T, T),
     watch_words.ledger_silent("no answer", T),
     watch_words.profile_broken("key missing", T),
+    watch_api_words.not_notified(PLACE, NAME, "", T, T),
+    watch_api_words.not_notified(PLACE, NAME, "DOKU's API did not answer.", T, T),
+    watch_api_words.status_unanswered(PLACE, "DOKU's API did not answer.", T, T),
 ]
 
 
