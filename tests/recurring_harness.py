@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.domain.bill_events import PaymentResult
-from include.domain.states import NotificationKind, RunKind
+from include.domain.states import NotificationKind, NotificationState, RunKind
 from include.flows.recurring.payments import apply_payment
 from include.ledger.bill_tables import bill
-from include.ledger.inbox import Arrived, Waiting, store
+from include.ledger.inbox import Arrived, Waiting, conclude, store
 from include.ledger.runs import Run
 from tests.flows_harness import MORNING, Merchant
 
@@ -59,7 +59,7 @@ class Bills:
         with self.merchant.ledger.write() as connection:
             connection.execute(sa.update(bill).where(bill.c.billing_number == billing_number).values(**values))
 
-    def notify(self, event: PaymentResult, run_id: int | None = None, **context: Any) -> str:
+    def notify(self, event: PaymentResult, run_id: int | None = None) -> str:
         """A notification is stored, and taken in; what became of it."""
         ledger, now = self.merchant.ledger, self.merchant.now
         body = json.dumps(event.__dict__, default=str).encode()
@@ -71,7 +71,9 @@ class Bills:
             notification_id, _ = store(connection, arrived)
         waiting = Waiting(notification_id, arrived.profile, arrived.kind, None, body, None, now)
         with ledger.write() as connection:
-            return apply_payment(self.merchant.context, connection, waiting, event, run_id)
+            words = apply_payment(self.merchant.context, connection, waiting, event, run_id)
+            conclude(connection, notification_id, NotificationState.DONE, words, run_id, now)
+        return words
 
     def run(self) -> Run:
         """A run of Recurring for the day that it is."""

@@ -70,6 +70,12 @@ class Kind(StrEnum):
     PROFILE_BROKEN = "profile_broken"
     NOT_NOTIFIED = "not_notified"
     STATUS_UNANSWERED = "status_unanswered"
+    RECURRING_NOT_STARTED = "recurring_not_started"
+    NOTIFICATIONS_WAITING = "notifications_waiting"
+    NOTIFICATIONS_FAILED = "notifications_failed"
+    CHARGES_MISSING = "charges_missing"
+    CHARGES_UNEXPECTED = "charges_unexpected"
+    AMOUNTS_NOT_KNOWN = "amounts_not_known"
 
 
 SLOW: Final = frozenset(
@@ -82,6 +88,8 @@ SLOW: Final = frozenset(
         Kind.RULES_END,
         Kind.NOT_NOTIFIED,
         Kind.STATUS_UNANSWERED,
+        Kind.NOTIFICATIONS_FAILED,
+        Kind.CHARGES_MISSING,
     }
 )
 """What takes its time: such matters rise by days, all others by minutes."""

@@ -28,6 +28,7 @@ from include.domain.watch_words import Place
 from include.flows.context import FlowContext
 from include.flows.watch_api import api_matters
 from include.flows.watch_batches import late_stages
+from include.flows.watch_bills import TOLD_HERE, bill_matters
 from include.flows.watch_due import missing_run
 from include.flows.watch_server import ask_server
 from include.flows.watch_settings import ending_soon
@@ -121,6 +122,7 @@ def _standing(context: FlowContext, connection: Connection, place: Place, watche
         yield words.money_at_risk(place, one.break_id, one.kind, one.details, one.opened_at)
     yield from _old(context, connection, place)
     yield from api_matters(context, connection, place)
+    yield from bill_matters(context, connection, place)
     yield from ending_soon(context)
     yield from _silent_watchers(context, connection, place, watcher)
 
@@ -128,7 +130,7 @@ def _standing(context: FlowContext, connection: Connection, place: Place, watche
 def _old(context: FlowContext, connection: Connection, place: Place) -> Iterator[Matter]:
     settings, now = context.profile.watch, context.clock()
     if settings.breaks_days is not False:
-        for pile in break_piles(connection, place.profile, without=ALARMS):
+        for pile in break_piles(connection, place.profile, without=(*ALARMS, *TOLD_HERE)):
             since = pile.oldest + timedelta(days=settings.breaks_days)
             if since <= now:
                 yield words.breaks_old(pile.what, pile.count, pile.oldest, since, place)

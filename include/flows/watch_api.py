@@ -26,6 +26,7 @@ def api_matters(context: FlowContext, connection: Connection, place: Place) -> I
                 yield words.not_notified(
                     place, one.file_name, one.words or "", one.delivered_at, one.delivered_at + patience
                 )
-    silent = unanswered(connection, place.profile) if settings.ask_status else None
+    asks = settings.ask_status or (context.profile.has_recurring and bool(context.profile.recurring.ask_by))
+    silent = unanswered(connection, place.profile) if asks else None
     if silent is not None and silent.since + patience <= now:
         yield words.status_unanswered(place, silent.words, silent.since, silent.since + patience)

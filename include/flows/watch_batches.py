@@ -108,7 +108,9 @@ def _expect_again(
 def patience_of(context: FlowContext) -> Patience:
     """The profile's patience with a batch."""
     settings = context.profile.watch
-    acknowledged = settings.acknowledged_minutes if context.profile.batch.archive_folder is not None else False
+    batch = context.profile.batch_or_none
+    moves = batch is not None and batch.archive_folder is not None
+    acknowledged = settings.acknowledged_minutes if moves else False
     return Patience(
         sent=_duration("minutes", settings.sent_minutes),
         before_cutoff=timedelta(minutes=settings.before_cutoff_minutes),

@@ -27,7 +27,7 @@ def missing_run(context: FlowContext, place: Place) -> Matter | None:
         LedgerError: The ledger cannot be used.
     """
     cron, patience = context.profile.schedule.submit, context.profile.watch.started_minutes
-    if not cron or patience is False:
+    if not cron or patience is False or not context.profile.sends_batches:
         return None
     claims_are_watched = context.profile.watch.claimed_minutes is not False
     with context.ledger.read() as connection:

@@ -33,9 +33,13 @@ class Seen:
 def ask_server(context: FlowContext) -> Seen:
     """Look once. Nothing is sent, fetched or removed; a delivery that was unknown is delivered if the server shows it.
 
+    A profile without batches asks nothing.
+
     Raises:
         LedgerError: The ledger cannot be used.
     """
+    if not context.profile.sends_batches:
+        return Seen()
     with context.ledger.read() as connection:
         batches = open_batches(connection, context.profile.name)
     try:

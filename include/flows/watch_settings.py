@@ -1,7 +1,7 @@
 """What ends on a day that is known beforehand: DOKU's public keys, its host key, the rules of re-attempts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
@@ -9,6 +9,7 @@ from include.domain import watch_words as words
 from include.domain.errors import ConfigError
 from include.domain.watch import Matter
 from include.flows.context import FlowContext
+from include.schemas.envelope import PublicKeyEntry
 from include.schemas.profile import rules_path
 from include.schemas.retry_rules import FILE, rules_warnings
 
@@ -22,13 +23,25 @@ def ending_soon(context: FlowContext) -> Iterator[Matter]:
     ahead = profile.watch.key_days
     if ahead is False:
         return
-    last_key = max(profile.batch.public_keys, key=lambda key: key.valid_until)
-    if (since := _since(context, last_key.valid_until, ahead)) is not None:
-        yield words.key_ends(last_key.file, last_key.valid_until, since)
+    for keys in _public_keys(context):
+        last_key = max(keys, key=lambda key: key.valid_until)
+        if (since := _since(context, last_key.valid_until, ahead)) is not None:
+            yield words.key_ends(last_key.file, last_key.valid_until, since)
     until = profile.watch.host_key_until
     if until is not None and (since := _since(context, until, ahead)) is not None:
         yield words.host_key_ends(until, since)
-    yield from _rules(context)
+    if profile.sends_batches:
+        yield from _rules(context)
+
+
+def _public_keys(context: FlowContext) -> Iterator[Sequence[PublicKeyEntry]]:
+    """The keys of batch files, and those of files that register bills where they have keys of their own."""
+    profile = context.profile
+    if profile.sends_batches:
+        yield profile.batch.public_keys
+    bulk = profile.recurring.bulk if profile.has_recurring else None
+    if bulk is not None and bulk.public_keys:
+        yield bulk.public_keys
 
 
 def _rules(context: FlowContext) -> Iterator[Matter]:
