@@ -43,6 +43,7 @@ LONGEST_REQUEST_ID: Final = 128
 MAX_ANSWER_BYTES: Final = 4_000_000
 _OK: Final = range(200, 300)
 _REPLAY: Final = 409
+_REFUSED: Final = 400
 _PARTS: Final = 3
 """The whole of an answer may take so many times as long as each part of it."""
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -282,7 +283,8 @@ class DokuApi:
         found = error_in(parsed)
         if found is not None:  # the first answer was a no, or that DOKU was out of order: nobody knows what it did
             broken = found.status is not None and found.status in _LATER
-            raise self._no(what, found.status or _REPLAY, found, skew, retryable=broken)
+            # Where the body does not tell the first status, 400 stands for it: the request itself was refused.
+            raise self._no(what, found.status or _REFUSED, found, skew, retryable=broken)
         return ApiAnswer(_REPLAY, parsed, request_id, replay=True)
 
     def _send(

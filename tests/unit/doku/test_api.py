@@ -214,7 +214,7 @@ def test_each_status_question_has_an_id_of_its_own() -> None:
 def test_a_replay_of_a_no_is_a_no_and_of_a_breakdown_nobody_knows() -> None:
     with Doku(no(409, {"error_messages": ["bad"]})).api() as api, pytest.raises(ApiRefused, match="bad") as caught:
         api.post("/x", {}, "r")
-    assert not caught.value.in_work
+    assert (caught.value.in_work, caught.value.http_status) == (False, 400)
     broken = no(409, {"timestamp": "t", "status": 500, "error": "Internal Server Error", "path": "/x"})
     with Doku(broken).api(tries=1) as api, pytest.raises(ApiUnreachable):
         api.post("/x", {}, "r")

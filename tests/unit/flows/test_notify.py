@@ -105,6 +105,18 @@ def test_a_refused_notice_is_told_again_under_another_id(sent: tuple[Merchant, S
     assert first != second
 
 
+def test_a_no_whose_answer_was_lost_is_a_no(sent: tuple[Merchant, Simulator, FlowContext]) -> None:
+    merchant, simulator, context = sent
+    name = merchant.batch(1)["file_name"]
+    hidden = merchant.remote_root / "inbound" / name
+    hidden.rename(hidden.with_name("elsewhere"))
+    simulator.behave(faults=[Fault("api_cut", params={"carried_out": True})])
+    assert "is not found" in notify_delivered(context).failed[0]
+    hidden.with_name("elsewhere").rename(hidden)
+    simulator.behave()
+    assert notify_delivered(context).told == (name,)
+
+
 def test_a_wrong_key_or_none_harms_nothing_and_keeps_the_id(sent: tuple[Merchant, Simulator, FlowContext]) -> None:
     merchant, simulator, context = sent
     right = simulator.describe()["http"]
