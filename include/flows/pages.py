@@ -1,4 +1,4 @@
-"""Read-only pages about a profile, live from the ledger: books by day, breaks, quarantine, summaries, explain.
+"""Read-only pages about a profile, live from the ledger: books by day, breaks, quarantine, summaries, explain, bills.
 
 Plain functions from a context to HTML. Who may see them is asked before, by whoever serves them.
 """
@@ -10,21 +10,29 @@ from typing import Any, Final
 
 from include.domain.days_in_words import moment
 from include.domain.masking import without_card_numbers
-from include.domain.states import UNRESOLVED, BreakState
+from include.domain.states import UNRESOLVED, BillState, BreakState
 from include.flows.books import books_of_day
 from include.flows.context import FlowContext
 from include.flows.explain import explain, when
 from include.flows.notices import failed_and_waiting
+from include.flows.recurring.bill_story import bill_story
+from include.flows.recurring.books import books_of_charges
+from include.flows.recurring.overview import ROWS as BILL_ROWS
+from include.flows.recurring.overview import bills_listed, look
 from include.flows.templating import render
+from include.ledger.bill_books import APART as CHARGES_APART
+from include.ledger.bill_books import TERMS as CHARGE_TERMS
 from include.ledger.books import submit_runs
 from include.ledger.claims import batches_of_run
 from include.ledger.inbox import piles, refused_since, same_request
 from include.ledger.listings import PAGE_ROWS, breaks_listed, quarantine_listed
 from include.ledger.summaries import Summary, days, find_summary, newest_summaries, stored_terms, summaries
 from include.schemas.due_charges import describe
+from include.schemas.profile import Profile
 
 DAYS_LISTED: Final = 31
 SUMMARIES_LISTED: Final = 50
+_BOOK_DAYS: Final = 35
 _REFUSED_FOR: Final = timedelta(days=7)
 
 
@@ -35,6 +43,13 @@ class Named:
     name: str
     title: str
     environment: str
+    batches: bool = True
+    bills: bool = False
+
+    @classmethod
+    def of(cls, profile: Profile) -> "Named":
+        """A profile, with which pages it has."""
+        return cls(profile.name, profile.title, profile.environment, profile.sends_batches, profile.has_recurring)
 
 
 def index_page(root: str, profiles: Sequence[Named]) -> str:
@@ -127,6 +142,24 @@ def inbox_page(context: FlowContext, root: str) -> str:
     )  # fmt: skip
 
 
+def bills_page(context: FlowContext, root: str, *, asked: str = "", state: str = "", after: str = "") -> str:
+    """All bills at once, with those in a state; or, asked for a billing number, the story of that bill."""
+    story = bill_story(context, asked) if asked.strip() else None
+    known = BillState(state) if state in list(BillState) else None
+    values: dict[str, Any] = {"asked": asked, "story": story, "state": str(known or "")}
+    if not asked.strip():
+        listed = bills_listed(context, known, after)
+        values |= {
+            "seen": look(context),
+            "rows": listed[:BILL_ROWS],
+            "further": listed[BILL_ROWS - 1].number if len(listed) > BILL_ROWS else None,
+            "books": books_of_charges(context, context.today - timedelta(days=_BOOK_DAYS - 1), context.today),
+            "book_days": _BOOK_DAYS,
+            "balance": (*CHARGE_TERMS, *CHARGES_APART),
+        }
+    return _page(context, root, "bills.html.j2", "bills", **values)
+
+
 def summaries_page(context: FlowContext, root: str, before: int | None = None) -> str:
     """The summaries that were kept, newest first."""
     with context.ledger.read() as connection:
@@ -159,8 +192,7 @@ def explain_page(context: FlowContext, root: str, asked: str) -> str:
 
 def _page(context: FlowContext, root: str, template: str, here: str, **values: Any) -> str:
     profile = context.profile
-    named = Named(profile.name, profile.title, profile.environment)
-    return render(template, root=root, profile=named, here=here, timezone=profile.timezone, **values)
+    return render(template, root=root, profile=Named.of(profile), here=here, timezone=profile.timezone, **values)
 
 
 def _shown(context: FlowContext, one: Summary) -> dict[str, Any]:

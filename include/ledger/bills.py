@@ -146,7 +146,7 @@ def bills_in(
 def counts_by_state(connection: Connection, profile: str) -> dict[str, int]:
     """How many bills a profile has in each state."""
     statement = select(bill.c.state, func.count()).where(bill.c.profile == profile).group_by(bill.c.state)
-    return {state: int(count) for state, count in sorted(connection.execute(statement).tuples())}
+    return {state: int(count) for state, count in sorted(connection.execute(statement).all())}
 
 
 def listed_as(connection: Connection, billing_source: str, numbers: Sequence[str]) -> dict[str, tuple[str, str, str]]:

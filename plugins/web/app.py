@@ -1,7 +1,8 @@
-"""Read-only pages behind Airflow's login: books by day, breaks, quarantine, summaries, notifications, explain.
+"""Read-only pages behind Airflow's login: books by day, breaks, bills, quarantine, summaries, notifications, explain.
 
-Every page needs a person who is logged in and may read the profile's DAG `doku_reconcile__<profile>`: who may see that
-DAG may see its books. There are no other methods than GET, and no page has a script.
+Every page needs a person who is logged in and may read the profile's DAG `doku_reconcile__<profile>`, or where it sends
+no batches `doku_recurring__<profile>`: who may see that DAG may see its books. There are no other methods than GET, and
+no page has a script.
 """
 
 import logging
@@ -74,12 +75,18 @@ router = APIRouter(route_class=_InWords, dependencies=[Depends(get_user)])
 User = Annotated[Any, Depends(get_user)]
 
 
+def _dag_of(name: str, profile: Profile | None) -> str:
+    """The DAG whose readers may read the profile's pages."""
+    family = "doku_recurring" if profile is not None and not profile.sends_batches else "doku_reconcile"
+    return f"{family}__{name}"
+
+
 def _readable(
     request: Request, user: User, profile: Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 ) -> Profile:
     """The profile of the path, if there is one and the person may read its DAG."""
-    requires_access_dag(method="GET", param_dag_id=f"doku_reconcile__{profile}")(request, user)
     found = next((one for one in profiles() if one.name == profile), None)
+    requires_access_dag(method="GET", param_dag_id=_dag_of(profile, found))(request, user)
     if found is None:
         raise HTTPException(404, f"There is no profile {profile} that can be used here.")
     return found
@@ -95,7 +102,7 @@ def index(request: Request, user: User) -> Response:
 
     if not profiles_dir().is_dir():
         return _problem(request, 500, "No profiles", f"{profiles_dir()}: no such folder on the web server.")
-    shown = [Named(one.name, one.title, one.environment) for one in profiles() if _may_read(request, user, one)]
+    shown = [Named.of(one) for one in profiles() if _may_read(request, user, one)]
     return _page(index_page(_root(request), shown))
 
 
@@ -146,6 +153,23 @@ def inbox(request: Request, profile: Readable) -> Response:
         return _page(inbox_page(context, _root(request)))
 
 
+@router.get("/{profile}/bills")
+def bills(
+    request: Request,
+    profile: Readable,
+    bill: Annotated[str, Query(max_length=200)] = "",
+    state: Annotated[str, Query(max_length=20)] = "",
+    after: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Bills, or the story of one."""
+    from include.flows.pages import bills_page
+
+    if not profile.has_recurring:
+        raise HTTPException(404, f"Profile {profile.name} has no bills: there is no [recurring].")
+    with flow_context_of(profile) as context:
+        return _page(bills_page(context, _root(request), asked=bill, state=state, after=after))
+
+
 @router.get("/{profile}/summaries")
 def summaries(request: Request, profile: Readable, before: int | None = None) -> Response:
     """The kept summaries."""
@@ -191,7 +215,7 @@ def _kept(profile: Profile, summary_id: int, *, sheet: bool = False) -> tuple[An
 
 def _may_read(request: Request, user: Any, profile: Profile) -> bool:
     try:
-        requires_access_dag(method="GET", param_dag_id=f"doku_reconcile__{profile.name}")(request, user)
+        requires_access_dag(method="GET", param_dag_id=_dag_of(profile.name, profile))(request, user)
     except HTTPException:
         return False
     return True

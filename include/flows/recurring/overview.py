@@ -1,7 +1,7 @@
 """What a person sees of all bills at once: how many there are in each state, and what waits for somebody."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from include.domain.masking import without_card_numbers
@@ -44,9 +44,9 @@ class Overview:
 
     counts: Mapping[str, int]
     rejected: Sequence[RejectedBill] = ()
-    changed: Sequence[Bill] = ()
-    to_end: Sequence[Bill] = ()
-    unknown: Sequence[RegistrationFile] = field(default_factory=list)
+    changed: Sequence[Listed] = ()
+    to_end: Sequence[Listed] = ()
+    unknown: Sequence[RegistrationFile] = ()
 
 
 def look(context: FlowContext) -> Overview:
@@ -58,8 +58,8 @@ def look(context: FlowContext) -> Overview:
         return Overview(
             counts=counts_by_state(connection, profile),
             rejected=rejected_bills(connection, profile),
-            changed=changed,
-            to_end=[one for one in ending if by_hand or (one.reason or "").startswith(REFUSED_END)],
+            changed=[_listed(one) for one in changed],
+            to_end=[_listed(one) for one in ending if by_hand or (one.reason or "").startswith(REFUSED_END)],
             unknown=files_in(connection, profile, [RegistrationFileState.UNKNOWN]),
         )
 
@@ -71,9 +71,9 @@ def overview(context: FlowContext) -> Iterator[str]:
     for row in seen.rejected:
         yield f"Cannot be used: {row.row_key}, since {row.first_seen_at:%Y-%m-%d}: {row.words}"
     for one in seen.changed:
-        yield f"DOKU has other terms: {one.billing_number}{_why(one)}"
+        yield f"DOKU has other terms: {one.number}{_why(one)}"
     for one in seen.to_end:
-        yield f"To be ended at DOKU: {one.billing_number}{_why(one)}"
+        yield f"To be ended at DOKU: {one.number}{_why(one)}"
     for file in seen.unknown:
         yield f"Delivery unknown: {file.file_name}, {file.line_count} bills: {file.words}"
 
@@ -83,17 +83,18 @@ def bills_listed(context: FlowContext, state: BillState | None, after: str = "")
     with context.ledger.read() as connection:
         states = list(BillState) if state is None else [state]
         found = bills_in(connection, context.profile.name, states, after=after, limit=ROWS + 1)
-    return [
-        Listed(
-            number=one.billing_number,
-            customer_id=one.customer_id,
-            state=str(one.state),
-            amount=for_people(one.amount, one.currency) if one.amount is not None else "varies",
-            days=f"{one.schedule} {one.schedule_on}",
-            reason=without_card_numbers(one.reason or ""),
-        )
-        for one in found
-    ]
+    return [_listed(one) for one in found]
+
+
+def _listed(one: Bill) -> Listed:
+    return Listed(
+        number=one.billing_number,
+        customer_id=one.customer_id,
+        state=str(one.state),
+        amount=for_people(one.amount, one.currency) if one.amount is not None else "varies",
+        days=f"{one.schedule} {one.schedule_on}",
+        reason=without_card_numbers(one.reason or ""),
+    )
 
 
 def files_listed(context: FlowContext) -> Iterator[str]:
@@ -103,5 +104,5 @@ def files_listed(context: FlowContext) -> Iterator[str]:
             yield f"{one.file_name}  {one.state}  {one.line_count} bills  {one.words or ''}".rstrip()
 
 
-def _why(one: Bill) -> str:
-    return f" ({without_card_numbers(one.reason)})" if one.reason else ""
+def _why(one: Listed) -> str:
+    return f" ({one.reason})" if one.reason else ""

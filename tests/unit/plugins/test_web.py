@@ -13,6 +13,7 @@ import pytest
 
 from include.domain.states import RunKind
 from include.flows.summarise import summarise
+from include.schemas.profile import SHIPPED_CONFIG
 from tests.flows_harness import TOKEN, charge
 from tests.unit.plugins.notified import CLIENT_ID, SECRET, TAKES_ALL, signed
 
@@ -195,6 +196,37 @@ def test_it_is_asked_about_the_dag_of_that_very_profile(visit, day, monkeypatch)
     monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", may)
     assert visit("/doku/insurance/books", "ani").status_code == 403
     assert asked == [("GET", "doku_reconcile__insurance")]
+
+
+def test_a_profile_without_batches_is_for_readers_of_its_own_dag(visit, deployed, monkeypatch):
+    from airflow.api_fastapi.app import get_auth_manager
+
+    shipped = (SHIPPED_CONFIG / "profiles" / "donation.toml").read_bytes()
+    (deployed.profile_file.parent / "donation.toml").write_bytes(shipped)
+    asked = []
+
+    def may(*, method, details, user, access_entity=None):
+        asked.append(details.id)
+        return details.id == "doku_recurring__donation"
+
+    monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", may)
+    page = visit("/doku/donation/bills", "vera")
+    assert (page.status_code, "There is no bill yet" in page.text) == (200, True)
+    assert visit("/doku/insurance/books", "vera").status_code == 403
+    assert asked == ["doku_recurring__donation", "doku_reconcile__insurance"]
+    index = visit("/doku/", "vera").text
+    assert "/doku/donation/bills" in index
+    assert "/doku/insurance" not in index
+
+
+def test_bills_are_shown_where_there_are_any(visit, deployed):
+    assert visit("/doku/insurance/bills", "vera").status_code == 404
+    deployed.changed({"recurring": {}})
+    for query in ("", "?state=active", "?bill=B-1", f"?bill={SCRIPT}", "?after=B-1&state=nonsense"):
+        page = visit(f"/doku/insurance/bills{query}", "vera")
+        assert page.status_code == 200
+        assert SCRIPT not in page.text
+    assert visit("/doku/insurance/bills").status_code == 401
 
 
 def test_looking_changes_nothing_and_there_is_nothing_else_to_do(visit, day):
