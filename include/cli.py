@@ -9,7 +9,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from include.commands import asking, bills, deciding, housekeeping, inbox, ledger, looking, showing, tokens, watching
+from include.commands import (
+    asking,
+    bills,
+    charges,
+    deciding,
+    housekeeping,
+    inbox,
+    ledger,
+    looking,
+    showing,
+    tokens,
+    watching,
+)
 from include.commands.parts import LookUp
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError, DokuError
@@ -51,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m include.cli", description="DOKU Account Billing, the merchant's side"
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    for group in (ledger, looking, bills, asking, deciding, showing, tokens, watching, housekeeping, inbox):
+    for group in (ledger, looking, bills, asking, deciding, showing, tokens, watching, housekeeping, inbox, charges):
         group.add(commands)
     return parser
 

@@ -11,9 +11,10 @@ from typing import Final
 
 from include.doku.codes import ResponseCodes
 from include.domain.days_in_words import moment
-from include.flows import explain_steps
+from include.flows import explain_charges, explain_steps
 from include.flows.context import FlowContext
 from include.flows.explain_steps import Step
+from include.ledger.charge_stories import charge_of_bill, records_of_bill
 from include.ledger.stories import charge_of, records_of
 
 _WIDTH: Final = 18
@@ -46,9 +47,13 @@ def explain(context: FlowContext, asked: str) -> Story:
     """The story of a charge of the profile's billing source.
 
     Args:
-        asked: A charge id, or the invoice number of one of its attempts.
+        asked: A charge id, or the invoice number of one of its attempts; of a bill `<billing number>/<day>`, or DOKU's
+            reference of a transaction.
     """
     source = context.profile.billing_source
+    of_bill = _of_a_bill(context, asked.strip())
+    if of_bill is not None:
+        return of_bill
     with context.ledger.read() as connection:
         charge_id = charge_of(connection, source, asked.strip())
         records = records_of(connection, source, context.profile.name, charge_id)
@@ -61,6 +66,28 @@ def explain(context: FlowContext, asked: str) -> Story:
         facts=tuple(explain_steps.facts(records)),
         now=explain_steps.where_it_stands(records) if records.known else _unknown(charge_id, source),
         steps=tuple(_told(explain_steps.steps(records, codes, context.profile.retry.pay_days), context)),
+    )
+
+
+def _of_a_bill(context: FlowContext, asked: str) -> Story | None:
+    """The story of a charge that DOKU makes, or of one of its transactions; None: it is neither."""
+    source, profile = context.profile.billing_source, context.profile.name
+    if not context.profile.has_recurring:
+        return None
+    with context.ledger.read() as connection:
+        name = charge_of_bill(connection, profile, source, asked)
+        if name is None:
+            return None
+        records = records_of_bill(connection, profile, source, name)
+    codes = ResponseCodes.of(context.profile)
+    return Story(
+        charge_id=name,
+        billing_source=source,
+        timezone=context.profile.timezone,
+        known=True,
+        facts=tuple(explain_charges.facts_of_bill(records)),
+        now=explain_charges.where_the_charge_stands(records),
+        steps=tuple(_told(explain_charges.steps_of_bill(records, codes), context)),
     )
 
 

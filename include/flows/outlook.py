@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Final
 
 from include.domain.errors import DokuError
+from include.domain.money import for_people
 from include.domain.states import ALARMS, BEFORE_LEAVING, UNRESOLVED, BatchState
 from include.flows.context import FlowContext
 from include.flows.plan import plan_of
+from include.flows.recurring.terms import terms_of
 from include.ledger.batches import OPEN_STATES, batches_in
+from include.ledger.bill_charges import days_ahead
 from include.ledger.break_life import breaks_in
 from include.ledger.holds import active_holds
 from include.ledger.proposals import open_proposals
 
 _LITTLE_DISK: Final = 1 << 30
+_DAYS_AHEAD: Final = 7
 
 
 def outlook(context: FlowContext) -> list[str]:
@@ -23,7 +27,29 @@ def outlook(context: FlowContext) -> list[str]:
 
     Nothing is kept or sent; the server is looked at.
     """
-    return [*_charges(context), *_cutoff(context), *_keys(context), *_server(context), *_disk(context), *_open(context)]
+    bills = list(_bills(context))
+    if not context.profile.sends_batches:
+        return [*bills, *_disk(context), *_open(context)]
+    charges = [*_charges(context), *_cutoff(context), *_keys(context), *_server(context)]
+    return [*charges, *bills, *_disk(context), *_open(context)]
+
+
+def _bills(context: FlowContext) -> Iterator[str]:
+    """What DOKU charges by itself, today and in the days after."""
+    if not context.profile.has_recurring:
+        return
+    today, last = context.today, context.today + timedelta(days=_DAYS_AHEAD)
+    currency = context.profile.limits.currencies[0]
+    with context.ledger.read() as connection:
+        days = days_ahead(connection, terms_of(context), today, last)
+    for when, listed in (
+        ("today", days.get(today, [])),
+        (f"until {last}", [one for day in days.values() for one in day]),
+    ):
+        known = for_people(sum(one for one in listed if one is not None), currency)
+        unknown = sum(one is None for one in listed)
+        rest = f", and {unknown:,} of an amount that is not known yet" if unknown else ""
+        yield f"DOKU should charge {len(listed):,} bills {when}: {known}{rest}"
 
 
 def _charges(context: FlowContext) -> Iterator[str]:

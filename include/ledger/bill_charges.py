@@ -89,6 +89,18 @@ def expected_of_all(connection: Connection, terms: Terms) -> Iterator[tuple[str,
             yield one.billing_number, list(one.life.expected_days(date.min, terms.today))
 
 
+def days_ahead(connection: Connection, terms: Terms, first: date, last: date) -> dict[date, list[int | None]]:
+    """The amounts that DOKU should charge on some days, by the register as it is; None: not known yet."""
+    found: dict[date, list[int | None]] = {}
+    conditions = (bill.c.profile == terms.profile, bill.c.registered_at.is_not(None))
+    bills = [one for one in _bills(connection, terms, *conditions) if one.life is not None]
+    answers = _answers(connection, terms, [one.billing_number for one in bills if one.amount is None])
+    for one in bills:
+        for day in one.life.expected_days(first, last) if one.life else ():
+            found.setdefault(day, []).append(one.amount or answers.get((one.billing_number, day)))
+    return found
+
+
 def tie(connection: Connection, terms: Terms, billing_number: str, charged_on: date) -> tuple[Expected | None, str]:
     """The expected charge that a transaction belongs to, set if it was not yet; else None, and why not, in words."""
     found = charged_bill(connection, terms, billing_number)
@@ -211,6 +223,12 @@ def _insert(connection: Connection, terms: Terms, rows: list[dict[str, Any]]) ->
 
 def _answers(connection: Connection, terms: Terms, numbers: list[str]) -> dict[tuple[str, date], int]:
     q = amount_question.c
-    where = (q.billing_source == terms.billing_source, q.billing_number.in_(set(numbers)), q.amount.is_not(None))
-    rows = connection.execute(select(q.billing_number, q.expected_on, q.amount).where(*where))
-    return {(row.billing_number, row.expected_on): int(row.amount) for row in rows}
+    found: dict[tuple[str, date], int] = {}
+    listed = sorted(set(numbers))
+    for start in range(0, len(listed), _MANY):
+        of_some = (q.billing_source == terms.billing_source, q.billing_number.in_(listed[start : start + _MANY]))
+        rows = connection.execute(
+            select(q.billing_number, q.expected_on, q.amount).where(*of_some, q.amount.is_not(None))
+        )
+        found |= {(row.billing_number, row.expected_on): int(row.amount) for row in rows}
+    return found

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from include import cli
-from include.domain import watch_api_words, watch_words
+from include.domain import watch_api_words, watch_bill_words, watch_words
 from include.domain.states import BatchState
 from include.domain.watch import Kind, Matter, Watcher
 from include.domain.watch_words import Place
@@ -51,6 +51,14 @@ MATTERS = [
     watch_api_words.not_notified(PLACE, NAME, "", T, T),
     watch_api_words.not_notified(PLACE, NAME, "DOKU's API did not answer.", T, T),
     watch_api_words.status_unanswered(PLACE, "DOKU's API did not answer.", T, T),
+    watch_bill_words.recurring_not_started(PLACE, T, T, "DOKU charges 3 bills."),
+    watch_bill_words.notifications_waiting(PLACE, 3, T, T),
+    watch_bill_words.notifications_failed(PLACE, 3, T, [1, 2]),
+    watch_bill_words.charges_missing(PLACE, 3, "Rp 300,000", T),
+    watch_bill_words.charges_unexpected(PLACE, 11, 10, "Rp 300,000", T),
+    watch_bill_words.charges_unknown(PLACE, 3, ["R-1", "R-2"], T, T),
+    watch_bill_words.charges_not_told(PLACE, T, T),
+    watch_bill_words.amounts_not_known(PLACE, 3, ["B-1", "B-2"], T),
 ]
 
 
