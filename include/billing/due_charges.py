@@ -9,7 +9,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, timedelta
 from io import BytesIO
-from itertools import islice
 from typing import Any, Final
 
 import numpy as np  # noqa: TID253 - this module is about frames
@@ -34,6 +33,7 @@ from sqlalchemy import (
 
 from include.billing.engine import billing_connection, errors_named
 from include.billing.views import Contract, describe, names_in
+from include.domain.copy_out import copied
 from include.domain.due_charge_columns import COLUMNS, OPTIONAL
 from include.domain.errors import BillingError
 
@@ -150,15 +150,13 @@ def _text(value: Any) -> str | None:
 
 
 def _by_copy(connection: Connection, query: Select[Any], chunk_rows: int) -> Generator[Any, None, None]:
-    """PostgreSQL: the same query through COPY, as CSV that Arrow parses. One message of the protocol is one row."""
+    """PostgreSQL: the same query through COPY, as CSV that Arrow parses."""
     _prepare(connection)
     compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
     # SQLAlchemy doubles percent signs for the driver, which leaves them alone where there are no parameters.
     statement = f"COPY ({str(compiled).replace('%%', '%')}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        rows = iter(copy)
-        while data := b"".join(islice(rows, chunk_rows)):
+    with closing(copied(connection.connection.driver_connection, statement, chunk_rows)) as pieces:
+        for data in pieces:
             yield _parse(data)
 
 

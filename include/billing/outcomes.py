@@ -11,16 +11,25 @@ from typing import Any
 from sqlalchemy import Engine
 
 from include.billing.outcomes_table import IN_FLIGHT, KEY, MESSAGE_LENGTH, OUTCOMES_TABLE, outcomes_table
-from include.billing.upsert import Terms, UpsertCounts
-from include.billing.written_table import ROWS_PER_TRANSACTION, WrittenTable, check_table, create_table, upsert
+from include.billing.upsert import Columns, Terms, UpsertCounts
+from include.billing.written_table import (
+    ROWS_PER_TRANSACTION,
+    WrittenTable,
+    check_table,
+    create_table,
+    upsert,
+    upsert_columns,
+)
 
 __all__ = [
     "IN_FLIGHT",
     "OUTCOMES_TABLE",
+    "Columns",
     "UpsertCounts",
     "check_outcomes_table",
     "create_outcomes_table",
     "outcomes_table",
+    "upsert_outcome_columns",
     "upsert_outcomes",
 ]
 
@@ -65,3 +74,10 @@ def upsert_outcomes(
         As `written_table.upsert`, which also says what it raises.
     """
     return upsert(engine, rows, _outcomes(table), now=now, rows_per_transaction=rows_per_transaction)
+
+
+def upsert_outcome_columns(
+    engine: Engine, pages: Iterable[Columns], *, table: str = OUTCOMES_TABLE, now: datetime | None = None
+) -> UpsertCounts:
+    """The same for rows that come as columns, into PostgreSQL; see `written_table.upsert_columns`."""
+    return upsert_columns(engine, pages, _outcomes(table), now=now)

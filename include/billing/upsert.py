@@ -5,7 +5,7 @@ itself, many times faster. In both a row that gives way never replaces another, 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -162,35 +162,79 @@ _ARRAYS: Final = ((Integer, "bigint"), (ExactDecimal, "numeric"), (DateTime, "ti
 
 def _write_at_once(connection: Connection, table: Table, rows: Rows, terms: Terms) -> UpsertCounts:
     """PostgreSQL: the rows travel as one array per column; the statement counts what was there and what it wrote."""
+    ordered = [rows[key] for key in sorted(rows)]
+    columns = {column.name: [row[column.name] for row in ordered] for column in table.columns}
+    return write_columns(connection, table, Columns(len(ordered), columns), terms)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows as PostgreSQL takes them at once.
+
+    Attributes:
+        count: How many rows.
+        arrays: Their values by column: lists, or arrays as PostgreSQL itself writes them.
+        constants: What is the same in each row, by column.
+    """
+
+    count: int
+    arrays: Mapping[str, Any]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_columns(
+    connection: Connection, table: Table, rows: Columns, terms: Terms, cut: Mapping[str, int] | None = None
+) -> UpsertCounts:
+    """PostgreSQL: insert or update rows by their keys, in the transaction that is open.
+
+    Args:
+        connection: To PostgreSQL.
+        table: Where to; the rows have each of its columns.
+        rows: As the table holds them. A key given twice: either counts.
+        terms: By what they are known.
+        cut: Columns of which so many characters are kept.
+    """
     # Moments are compared and written in UTC whatever the session's timezone and the column's type.
     connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
-    ordered = [rows[key] for key in sorted(rows)]
-    arrays = tuple([row[column.name] for row in ordered] for column in table.columns)
-    known, written = connection.exec_driver_sql(_statement(connection, table, terms), arrays).one()
-    inserted = len(ordered) - known
-    return UpsertCounts(inserted, written - inserted, known - (written - inserted))
+    arrays, constants = list(rows.arrays), list(rows.constants)
+    values = (*rows.constants.values(), *rows.arrays.values())
+    statement = _statement(connection, table, terms, arrays, constants, cut or {})
+    inserted, changed = connection.exec_driver_sql(statement, values).one()
+    return UpsertCounts(inserted, changed, rows.count - inserted - changed)
 
 
-def _statement(connection: Connection, table: Table, terms: Terms) -> str:
-    name, key = connection.dialect.identifier_preparer.format_table(table), ", ".join(terms.key)
+def _statement(
+    connection: Connection,
+    table: Table,
+    terms: Terms,
+    arrays: Collection[str],
+    constants: Collection[str],
+    cut: Mapping[str, int],
+) -> str:
+    into, key = connection.dialect.identifier_preparer.format_table(table), ", ".join(terms.key)
     columns = [column.name for column in table.columns]
     compared = [column for column in columns if column not in (*terms.key, "updated_at")]
-    arrays = ", ".join(f"%s::{_array_type(column.type)}[]" for column in table.columns)
+    kinds = {column.name: _array_type(column.type) for column in table.columns}
+    unnested = ", ".join(f"%s::{kinds[column]}[]" for column in arrays)
+    fixed = "".join(f", %s::{kinds[column]} AS {column}" for column in constants)
+    given = [f"left({name}, {cut[name]})" if name in cut else name for name in columns]
     weak = terms.gives_way
     replaces = f"AND (excluded.status <> '{weak}' OR kept.status = '{weak}')" if weak else ""
+    # What a row was before is known by its mark of deletion: an inserted one has none. Sorted, so that two writers at
+    # once take their locks in the same order.
     return f"""
-        WITH given AS (SELECT * FROM unnest({arrays}) AS given ({", ".join(columns)})),
-        known AS (SELECT count(*) AS count FROM {name} AS kept JOIN given USING ({key})),
-        written AS (
-            INSERT INTO {name} AS kept ({", ".join(columns)}) SELECT * FROM given
+        WITH written AS (
+            INSERT INTO {into} AS kept ({", ".join(columns)})
+            SELECT DISTINCT ON ({key}) {", ".join(given)}
+            FROM (SELECT *{fixed} FROM unnest({unnested}) AS given ({", ".join(arrays)})) AS rows ORDER BY {key}
             ON CONFLICT ({key}) DO UPDATE
             SET {", ".join(f"{column} = excluded.{column}" for column in columns if column not in terms.key)}
             WHERE ({", ".join(f"kept.{column}" for column in compared)})
                 IS DISTINCT FROM ({", ".join(f"excluded.{column}" for column in compared)})
             {replaces}
-            RETURNING 1
+            RETURNING kept.xmax = 0 AS fresh
         )
-        SELECT (SELECT count FROM known), (SELECT count(*) FROM written)
+        SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written
     """  # noqa: S608 - only our own names and the profile's checked table name
 
 

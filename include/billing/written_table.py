@@ -5,7 +5,7 @@ not even `updated_at`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, DateTime, Engine, Table, inspect
 
 from include.billing.engine import billing_connection, errors_named, place
 from include.billing.types import ExactDecimal
-from include.billing.upsert import Terms, UpsertCounts, key_of, write
+from include.billing.upsert import Columns, Terms, UpsertCounts, key_of, write, write_columns
 from include.domain.errors import BillingError
 
 ROWS_PER_TRANSACTION: Final = 5000
@@ -114,6 +114,31 @@ def upsert(
             with connection.begin():
                 done = write(connection, written.table, latest, written.terms)
             counts += done + UpsertCounts(same=len(chunk) - len(latest))
+    return counts
+
+
+def upsert_columns(
+    engine: Engine, pages: Iterable[Columns], written: WrittenTable, *, now: datetime | None = None
+) -> UpsertCounts:
+    """Write rows that come as columns into PostgreSQL: as `upsert`, without a look at each row here.
+
+    Args:
+        engine: The billing database, on PostgreSQL.
+        pages: The columns of the table but `updated_at`, as the table holds them; each page is a transaction.
+        written: Where to.
+        now: The moment for `updated_at`, with a timezone; by default the present.
+
+    Returns:
+        As `upsert`, which also says what it raises.
+    """
+    moment, counts = _utc(now or datetime.now(UTC)), UpsertCounts()
+    with errors_named(engine, what=f"table {written.name}"), billing_connection(engine) as connection:
+        _check(connection, written)
+        connection.rollback()
+        for page in pages:
+            full = replace(page, constants={**page.constants, "updated_at": moment})
+            with connection.begin():
+                counts += write_columns(connection, written.table, full, written.terms, written.cut)
     return counts
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, text
 from include.domain.states import BatchState
 from include.flows.context import FlowContext
 from include.flows.staging import stage_due_charges
-from include.flows.tell_merchant import tell, tell_withdrawal
+from include.flows.tell_merchant import tell_all, tell_withdrawal
 from include.ledger import tables
 from include.ledger.batches import (
     BILLED_BY_DOKU,
@@ -90,7 +90,7 @@ def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:
     if current.state is BatchState.WITHDRAWN:
         tell_withdrawal(context, current)
     elif gone and batch.claims_written_at is not None:
-        tell(context, outcomes_of_batch(context.ledger, batch.batch_id))
+        tell_all(context, outcomes_of_batch(context.ledger, batch.batch_id))
         context.step("look again: merchant told")
     return current
 

@@ -8,7 +8,7 @@ from include.flows.context import FlowContext
 from include.flows.due_questions import has_questions
 from include.flows.fetch import delete_written_back
 from include.flows.plan_next import plan_report
-from include.flows.tell_merchant import tell, tell_decisions, tell_testimonies, tell_withdrawal
+from include.flows.tell_merchant import tell_all, tell_decisions, tell_testimonies, tell_withdrawal
 from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.breaks import judge_charges, resolve_missing
@@ -114,7 +114,7 @@ def has_pending_work(context: FlowContext) -> bool:
 def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
     plan_report(context, report, None)  # one that came in after the planning: it is not told without
     context.step("write back: before the merchant is told")
-    counts = tell(context, outcomes_of_report(context.ledger, report.report_id))
+    counts = tell_all(context, outcomes_of_report(context.ledger, report.report_id))
     context.step("write back: merchant told")
     with context.ledger.write() as connection:
         advance_report(connection, report.report_id, ReportState.WRITTEN_BACK, written_back_at=context.clock())

@@ -1,26 +1,61 @@
 """What the merchant's `doku_charge_outcomes` has to be told."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from textwrap import dedent
 from typing import Any, Final
 
 from sqlalchemy import Date, bindparam, text
 
+from include.domain.money import CURRENCY_EXPONENT
 from include.ledger.store import Ledger
 from include.ledger.types import UtcDateTime
 
 _COLUMNS: Final = """
     a.billing_source, a.profile, a.charge_id, a.attempt_no, a.invoice_number, a.amount, a.currency, a.execute_date,
-    b.file_name AS batch_name
+    b.file_name AS batch_name, planned.planned_on AS next_attempt_on
 """
+
+PAGE_ROWS: Final = 10_000
+
+TOLD_COLUMNS: Final = (
+    "billing_source", "profile", "charge_id", "attempt_no", "invoice_number", "batch_name", "status", "response_code",
+    "response_message", "approval_code", "amount", "currency", "execute_date", "decided_at", "next_attempt_on",
+)  # fmt: skip
+"""What is told of an attempt, beside whose ledger says so."""
+
+_EXPONENTS: Final = " ".join(f"WHEN '{currency}' THEN {10**places}" for currency, places in CURRENCY_EXPONENT.items())
+
+# Whole seconds in UTC; amounts in major units.
+_FORMS: Final = {
+    "amount": f"CAST(CAST(amount AS numeric) / CASE currency {_EXPONENTS} END AS numeric(18, 2))",
+    "decided_at": "date_trunc('second', decided_at AT TIME ZONE 'UTC')",
+}
+
+_AS_COLUMNS: Final = """
+    SELECT count(*) AS told_count, {arrays} FROM ({statement}) AS told
+    GROUP BY (position - 1) / :rows ORDER BY (position - 1) / :rows
+"""
+_ONE_PAGE: Final = "SELECT * FROM ({statement}) AS told WHERE position > :after ORDER BY position LIMIT :rows"
+_FOR_ALL_ROWS: Final = (
+    "datestyle = 'ISO, YMD'",
+    "work_mem = '64MB'",
+    "enable_hashagg = off",  # one page after the other, instead of all of them in memory
+    "cursor_tuple_fraction = 1",
+    "idle_in_transaction_session_timeout = 0",
+)
+_ARRAYS: Final = ", ".join(f"CAST(array_agg({_FORMS.get(name, name)}) AS text) AS {name}" for name in TOLD_COLUMNS)
 
 # A plan is told until an attempt follows it.
 _NEXT: Final = """
-    (SELECT p.planned_on FROM next_attempt p WHERE p.invoice_number = a.invoice_number AND p.action = 'retry'
-     AND NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = a.invoice_number)
-     AND NOT EXISTS (SELECT 1 FROM next_attempt x WHERE x.invoice_number = p.invoice_number AND x.version > p.version))
-    AS next_attempt_on
+    LEFT JOIN (
+        SELECT p.invoice_number, p.planned_on FROM next_attempt p
+        WHERE p.action = 'retry'
+          AND NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = p.invoice_number)
+          AND NOT EXISTS (SELECT 1 FROM next_attempt x
+                          WHERE x.invoice_number = p.invoice_number AND x.version > p.version)
+    ) planned ON planned.invoice_number = a.invoice_number
 """
 
 # The strongest of an attempt's outcomes is the one it has.
@@ -30,36 +65,35 @@ _STRONGEST: Final = """
 
 # Some may be withdrawn by then: their charge was gone or changed before the batch left.
 _CLAIMS: Final = f"""
-    SELECT {_COLUMNS}, {_NEXT}, coalesce(o.status, 'in_flight') AS status, o.response_code, o.proof AS response_message,
+    SELECT {_COLUMNS}, coalesce(o.status, 'in_flight') AS status, o.response_code, o.proof AS response_message,
            o.approval_code, o.decided_at, a.line_no AS position
     FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
-    LEFT JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST}
-    WHERE a.batch_id = :id AND a.line_no > :after ORDER BY a.line_no LIMIT :rows
+    LEFT JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST} {_NEXT}
+    WHERE a.batch_id = :id
 """  # noqa: S608 - no value of anybody's is put in
 
 _REPORTED: Final = f"""
-    SELECT {_COLUMNS}, {_NEXT}, o.status, o.response_code, o.response_message, o.approval_code, o.decided_at,
+    SELECT {_COLUMNS}, o.status, o.response_code, o.response_message, o.approval_code, o.decided_at,
            l.line_no AS position
     FROM report_line l
     JOIN attempt a ON a.invoice_number = l.invoice_number
     JOIN batch b ON b.batch_id = a.batch_id
-    JOIN outcome o ON o.invoice_number = l.invoice_number
-    WHERE l.report_id = :id AND l.line_no > :after AND l.line_class IN ('answer', 'amount_differs')
-      AND {_STRONGEST} ORDER BY l.line_no LIMIT :rows
+    JOIN outcome o ON o.invoice_number = l.invoice_number {_NEXT}
+    WHERE l.report_id = :id AND l.line_class IN ('answer', 'amount_differs') AND {_STRONGEST}
 """  # noqa: S608
 
 _WITHDRAWN: Final = f"""
-    SELECT {_COLUMNS}, {_NEXT}, o.status, o.response_code, o.proof AS response_message, o.approval_code, o.decided_at,
+    SELECT {_COLUMNS}, o.status, o.response_code, o.proof AS response_message, o.approval_code, o.decided_at,
            a.line_no AS position
-    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number
-    WHERE a.batch_id = :id AND a.line_no > :after AND {_STRONGEST} ORDER BY a.line_no LIMIT :rows
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number {_NEXT}
+    WHERE a.batch_id = :id AND {_STRONGEST}
 """  # noqa: S608
 
 
 _OF_ATTEMPT: Final = f"""
-    SELECT {_COLUMNS}, {_NEXT}, o.status, o.response_code, coalesce(o.response_message, o.proof) AS response_message,
+    SELECT {_COLUMNS}, o.status, o.response_code, coalesce(o.response_message, o.proof) AS response_message,
            o.approval_code, o.decided_at, a.line_no AS position
-    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number {_NEXT}
     WHERE a.invoice_number = :invoice_number AND {_STRONGEST}
 """  # noqa: S608
 
@@ -73,16 +107,23 @@ def outcome_of_attempt(ledger: Ledger, invoice_number: str) -> Iterator[Mapping[
 
 
 _DECIDED: Final = f"""
-    SELECT {_COLUMNS}, {_NEXT}, o.status, o.response_code, coalesce(o.response_message, o.proof) AS response_message,
+    SELECT {_COLUMNS}, o.status, o.response_code, coalesce(o.response_message, o.proof) AS response_message,
            o.approval_code, o.decided_at, d.version AS position
     FROM next_attempt d JOIN attempt a ON a.invoice_number = d.invoice_number JOIN batch b ON b.batch_id = a.batch_id
-    JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST}
+    JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST} {_NEXT}
     WHERE d.told_at IS NULL AND a.profile = :profile ORDER BY d.invoice_number, d.version LIMIT :rows
 """  # noqa: S608
 
 _TOLD: Final = """
     UPDATE next_attempt SET told_at = :now
     WHERE told_at IS NULL AND invoice_number = :invoice_number AND version = :position
+"""
+
+_TOLD_AT_ONCE: Final = """
+    UPDATE next_attempt SET told_at = :now
+    FROM unnest(CAST(:invoice_number AS varchar[]), CAST(:position AS integer[])) AS told (invoice_number, version)
+    WHERE told_at IS NULL AND next_attempt.invoice_number = told.invoice_number
+      AND next_attempt.version = told.version
 """
 
 
@@ -100,34 +141,80 @@ def has_untold_decisions(ledger: Ledger, profile: str) -> bool:
 
 def note_decisions_told(ledger: Ledger, rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
     """The merchant was told of these decisions."""
-    told = [{"invoice_number": row["invoice_number"], "position": row["position"]} for row in rows]
+    told = {name: [row[name] for row in rows] for name in ("invoice_number", "position")}
+    moment = bindparam("now", value=now, type_=UtcDateTime)
     with ledger.write() as connection:
-        connection.execute(text(dedent(_TOLD)).bindparams(bindparam("now", value=now, type_=UtcDateTime)), told)
-
-
-def claims_of_batch(ledger: Ledger, batch_id: int) -> Iterator[Mapping[str, Any]]:
-    """The attempts of a batch as they are before it leaves, as rows for the billing database (smallest units)."""
-    return _pages(ledger, _CLAIMS, batch_id)
-
-
-def outcomes_of_report(ledger: Ledger, report_id: int) -> Iterator[Mapping[str, Any]]:
-    """The outcome, as it is now, of each attempt that a report speaks of."""
-    return _pages(ledger, _REPORTED, report_id)
-
-
-def outcomes_of_batch(ledger: Ledger, batch_id: int) -> Iterator[Mapping[str, Any]]:
-    """The outcome of each attempt of a batch that has one."""
-    return _pages(ledger, _WITHDRAWN, batch_id)
-
-
-def _pages(ledger: Ledger, statement: str, key: int, rows: int = 10_000) -> Iterator[Mapping[str, Any]]:
-    """Page by page, so that no read stays open while the billing database is written."""
-    after = 0
-    while True:
-        with ledger.read() as connection:
-            query = text(dedent(statement)).columns(execute_date=Date, decided_at=UtcDateTime, next_attempt_on=Date)
-            page = connection.execute(query, {"id": key, "after": after, "rows": rows}).mappings().all()
-        if not page:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(dedent(_TOLD_AT_ONCE)).bindparams(moment), told)
             return
-        yield from (dict(row) for row in page)
-        after = page[-1]["position"]
+        each = [dict(zip(told, pair, strict=True)) for pair in zip(*told.values(), strict=True)]
+        connection.execute(text(dedent(_TOLD)).bindparams(moment), each)
+
+
+@dataclass(frozen=True)
+class ColumnPage:
+    """Rows to tell, as PostgreSQL itself writes arrays.
+
+    Attributes:
+        count: How many rows.
+        arrays: One array for each column, as text; amounts in major units, moments in UTC without a timezone.
+    """
+
+    count: int
+    arrays: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What the billing database is to be told of a batch or a report.
+
+    Attributes:
+        ledger: Where it stands.
+        statement: Its rows; `position` is the line, from 1.
+        key: The id of the batch or the report.
+    """
+
+    ledger: Ledger
+    statement: str
+    key: int
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """As rows (amounts in smallest units), page by page: no read stays open while the billing database is written.
+
+        SQLite would let nobody write meanwhile.
+        """
+        after = 0
+        query = text(_ONE_PAGE.format(statement=dedent(self.statement)))
+        typed = query.columns(execute_date=Date, decided_at=UtcDateTime, next_attempt_on=Date)
+        while True:
+            with self.ledger.read() as connection:
+                found = connection.execute(typed, {"id": self.key, "after": after, "rows": PAGE_ROWS}).mappings().all()
+            if not found:
+                return
+            yield from (dict(row) for row in found)
+            after = found[-1]["position"]
+
+    def columns(self) -> Iterator[ColumnPage]:
+        """The same from a ledger on PostgreSQL, in one reading and without a look at each row here."""
+        query = text(_AS_COLUMNS.format(statement=dedent(self.statement), arrays=_ARRAYS))
+        with self.ledger.read() as connection:
+            for setting in _FOR_ALL_ROWS:
+                connection.execute(text(f"SET LOCAL {setting}"))
+            streamed = connection.execution_options(stream_results=True, yield_per=1)
+            for row in streamed.execute(query, {"id": self.key, "rows": PAGE_ROWS}).mappings():
+                yield ColumnPage(row["told_count"], {name: row[name] for name in TOLD_COLUMNS})
+
+
+def claims_of_batch(ledger: Ledger, batch_id: int) -> Telling:
+    """The attempts of a batch as they are before it leaves."""
+    return Telling(ledger, _CLAIMS, batch_id)
+
+
+def outcomes_of_report(ledger: Ledger, report_id: int) -> Telling:
+    """The outcome, as it is now, of each attempt that a report speaks of."""
+    return Telling(ledger, _REPORTED, report_id)
+
+
+def outcomes_of_batch(ledger: Ledger, batch_id: int) -> Telling:
+    """The outcome of each attempt of a batch that has one."""
+    return Telling(ledger, _WITHDRAWN, batch_id)

@@ -237,7 +237,7 @@ def test_a_telling_that_was_cut_short_is_made_up_for(waiting, monkeypatch):
     _unlist(waiting, "C1")
     waiting.later(hours=1)
     with monkeypatch.context() as patched:
-        patched.setattr("include.flows.look_again.tell", _killed)
+        patched.setattr("include.flows.look_again.tell_all", _killed)
         with pytest.raises(RuntimeError):
             waiting.go()
     waiting.go()
