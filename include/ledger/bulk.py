@@ -1,14 +1,18 @@
-"""Frames into tables: COPY on PostgreSQL, prepared inserts elsewhere."""
+"""Frames and rows into tables: COPY and arrays on PostgreSQL, prepared inserts elsewhere."""
 
 import io
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
 
 import pandas as pd  # noqa: TID253 - this module is about frames
 import psycopg
 import pyarrow as pa  # noqa: TID253
 import pyarrow.csv as pacsv  # noqa: TID253
-from sqlalchemy import Connection, Table
+from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, Table
 
 from include.domain.errors import LedgerError
+from include.ledger.types import UtcDateTime
 
 
 def insert_frame(connection: Connection, table: Table, frame: pd.DataFrame) -> None:
@@ -49,3 +53,52 @@ def _copy(connection: Connection, table: Table, frame: pd.DataFrame) -> None:
         ) from None
     finally:
         cursor.close()
+
+
+def read_copied(data: bytes, kinds: Mapping[str, Any]) -> Any:
+    """Rows that COPY gave as CSV, as an Arrow table; `kinds`: its columns and their Arrow types."""
+    return pacsv.read_csv(
+        io.BytesIO(data),
+        # One block, whatever its size: a row that is longer than a block would be refused.
+        read_options=pacsv.ReadOptions(column_names=list(kinds), block_size=len(data) + 1),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        # COPY writes null as nothing and an empty text as two quotation marks.
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict(kinds), null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+        ),
+    )
+
+
+_ARRAYS: Final = (
+    (Boolean, "boolean"), (BigInteger, "bigint"), (Integer, "integer"), (Date, "date"), (UtcDateTime, "timestamptz"),
+)  # fmt: skip
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, new: bool = False) -> None:
+    """Append rows to a table, in one statement where the database can.
+
+    Args:
+        connection: In a transaction.
+        table: Each row has the same of its columns.
+        rows: The values.
+        new: Only those whose keys are not there yet.
+    """
+    if not rows:
+        return
+    names = list(rows[0])
+    ending = " ON CONFLICT DO NOTHING" if new else ""
+    if connection.dialect.name == "postgresql":
+        arrays = ", ".join(f"%s::{_array_type(table.c[name].type)}[]" for name in names)
+        statement = f'INSERT INTO "{table.name}" ({", ".join(names)}) SELECT * FROM unnest({arrays}){ending}'  # noqa: S608
+        connection.exec_driver_sql(statement, tuple([_plain(row[name]) for row in rows] for name in names))
+    else:
+        inserted = table.insert().prefix_with("OR IGNORE") if new else table.insert()
+        connection.execute(inserted, [dict(row) for row in rows])
+
+
+def _array_type(kind: Any) -> str:
+    return next((name for known, name in _ARRAYS if isinstance(kind, known)), "text")
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, StrEnum) else value

@@ -15,6 +15,8 @@ from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 
 from include.domain.errors import NotAllowed
 from include.ledger.breaks import judge_attempts, judge_lines, resolve_read_again
+from include.ledger.growth import note_growth
+from include.ledger.tables import outcome, report_line
 from include.ledger.types import UtcDateTime
 
 _AGAIN: Final = """
@@ -146,10 +148,13 @@ def match(connection: Connection, *, report_id: int, profile: str, codes: Specia
     connection.execute(classified(_CLASSIFY, codes), {**key, "profile": profile})
     give_outcomes(connection, report_id, at)
     connection.execute(text("DROP TABLE staged_again"))
+    matched = Matched({row.line_class: int(row.lines) for row in connection.execute(text(_CLASSES), key)})
+    for table in (report_line, outcome):
+        note_growth(connection, table, sum(matched.classes.values()))
     judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
     connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
     judge_attempts(connection, profile, at)
-    return Matched({row.line_class: int(row.lines) for row in connection.execute(text(_CLASSES), key)})
+    return matched
 
 
 def match_again(

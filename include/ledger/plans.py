@@ -10,12 +10,12 @@ from sqlalchemy import Connection, Date, TextClause, bindparam, insert, select, 
 
 from include.domain.retry import STOPS, STRICTNESS, Decision
 from include.domain.states import NextAction
-from include.ledger.once import insert_new
+from include.ledger.bulk import insert_rows
 from include.ledger.store import lock
 from include.ledger.tables import ended_mandate, next_attempt, report_file, stopped_instrument
 from include.ledger.types import UtcDateTime
 
-PAGE_ROWS: Final = 1000
+PAGE_ROWS: Final = 5000
 
 _LATEST: Final = """
     NOT EXISTS (SELECT 1 FROM next_attempt x WHERE x.invoice_number = p.invoice_number AND x.version > p.version)
@@ -39,11 +39,10 @@ _COLUMNS: Final = f"""
         SELECT count(*) FROM attempt t WHERE t.billing_number = a.billing_number
         AND t.billing_period = a.billing_period AND t.customer_id = a.customer_id
         AND t.billing_source = a.billing_source AND {_TRIED}) END AS tries_in_period,
-    CASE WHEN EXISTS (SELECT 1 FROM attempt t JOIN outcome w ON w.invoice_number = t.invoice_number AND w.strength > 3
-                      WHERE t.billing_source = a.billing_source AND t.charge_id = a.charge_id) THEN 'paid'
-         WHEN EXISTS (SELECT 1 FROM closed_charge c
-                      WHERE c.billing_source = a.billing_source AND c.charge_id = a.charge_id) THEN 'closed'
-    END AS ended
+    coalesce((SELECT 'paid' FROM attempt t JOIN outcome w ON w.invoice_number = t.invoice_number AND w.strength > 3
+              WHERE t.billing_source = a.billing_source AND t.charge_id = a.charge_id LIMIT 1),
+             (SELECT 'closed' FROM closed_charge c
+              WHERE c.billing_source = a.billing_source AND c.charge_id = a.charge_id)) AS ended
 """  # noqa: S608 - no value of anybody's is put in
 
 _OF_REPORT: Final = f"""
@@ -69,20 +68,23 @@ _BY_WORD: Final = f"""
 
 _TRIES: Final = f"""
     SELECT t.token_fingerprint, t.currency, t.amount, t.execute_date FROM attempt t
-    WHERE t.token_fingerprint IN :fingerprints AND t.execute_date >= :since AND {_TRIED}
+    WHERE t.token_fingerprint {{listed}} AND t.execute_date >= :since AND {_TRIED}
 """  # noqa: S608
 
 _CARDS: Final = """
     SELECT a.token_fingerprint, max(o.masked_card) AS masked_card
     FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
-    WHERE a.token_fingerprint IN :fingerprints AND o.masked_card IS NOT NULL GROUP BY a.token_fingerprint
+    WHERE a.token_fingerprint {listed} AND o.masked_card IS NOT NULL GROUP BY a.token_fingerprint
 """
 
 _PAID_BY_REPORT: Final = """
     SELECT a.billing_source, a.charge_id FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    JOIN next_attempt x ON x.invoice_number = l.invoice_number
     WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed') AND a.profile = :profile
-      AND (EXISTS (SELECT 1 FROM next_attempt x WHERE x.invoice_number = l.invoice_number)
-           OR EXISTS (SELECT 1 FROM attempt x WHERE x.previous_invoice_number = l.invoice_number))
+    UNION
+    SELECT a.billing_source, a.charge_id FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    JOIN attempt x ON x.previous_invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed') AND a.profile = :profile
 """
 _PAID_BY_WORD: Final = """
     SELECT a.billing_source, a.charge_id FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
@@ -197,10 +199,12 @@ def instruments(connection: Connection, fingerprints: Sequence[str], since: date
         return {}
     tries: dict[str, dict[tuple[str, int], list[date]]] = {one: {} for one in fingerprints}
     named = {"fingerprints": sorted(set(fingerprints))}
-    query = _expanding(_TRIES).bindparams(bindparam("since", value=since, type_=Date)).columns(execute_date=Date)
-    for row in connection.execute(query, named):
+    listed = _listed(connection)
+    query = text(dedent(_TRIES).format(listed=listed)).bindparams(bindparam("since", value=since, type_=Date))
+    for row in connection.execute(_named(query, connection).columns(execute_date=Date), named):
         tries[row.token_fingerprint].setdefault((row.currency, row.amount), []).append(row.execute_date)
-    cards = {row.token_fingerprint: row.masked_card for row in connection.execute(_expanding(_CARDS), named)}
+    query = _named(text(dedent(_CARDS).format(listed=listed)), connection)
+    cards = {row.token_fingerprint: row.masked_card for row in connection.execute(query, named)}
     return {one: Instrument(found, cards.get(one)) for one, found in tries.items()}
 
 
@@ -209,21 +213,23 @@ def keep_decisions(
 ) -> None:
     """Keep decisions, each in place of an earlier one of its attempt, and with them what is never charged again."""
     rows = [_row(one.invoice_number, one.version + 1, decision, run_id, now) for one, decision in decided]
-    if rows:
-        connection.execute(insert(next_attempt), rows)
-    dead = [pair for pair in decided if pair[1].action in STOPS]
-    for one, decision in dead:
+    insert_rows(connection, next_attempt, rows)
+    stopped, ended = [], []
+    for one, decision in decided:
+        if decision.action not in STOPS:
+            continue
         why = {"invoice_number": one.invoice_number, "rule": decision.rule, "words": decision.words}
         if one.token_fingerprint is not None:
-            stopped = {"token_fingerprint": one.token_fingerprint, **why, "stopped_at": now}
-            insert_new(connection, stopped_instrument, [stopped])
+            stopped.append({"token_fingerprint": one.token_fingerprint, **why, "stopped_at": now})
         if decision.action is NextAction.MANDATE_ENDED and one.customer_id:  # nobody's: a recovered attempt
             mandate = {
                 "billing_source": one.billing_source,
                 "customer_id": one.customer_id,
                 "billing_number": one.billing_number or "",
             }
-            insert_new(connection, ended_mandate, [{**mandate, **why, "ended_at": now}])
+            ended.append({**mandate, **why, "ended_at": now})
+    insert_rows(connection, stopped_instrument, stopped, new=True)
+    insert_rows(connection, ended_mandate, ended, new=True)
 
 
 def cancel_plans(
@@ -336,5 +342,12 @@ def _cancel(
     connection.execute(text(statement).bindparams(moment), given)
 
 
-def _expanding(statement: str) -> TextClause:
-    return text(dedent(statement)).bindparams(bindparam("fingerprints", expanding=True))
+def _listed(connection: Connection) -> str:
+    """How a statement takes a list of fingerprints: PostgreSQL as one value, whatever their number."""
+    return "= ANY(CAST(:fingerprints AS varchar[]))" if connection.dialect.name == "postgresql" else "IN :fingerprints"
+
+
+def _named(statement: TextClause, connection: Connection) -> TextClause:
+    if connection.dialect.name == "postgresql":
+        return statement
+    return statement.bindparams(bindparam("fingerprints", expanding=True))

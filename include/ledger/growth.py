@@ -1,0 +1,23 @@
+"""What PostgreSQL's planner has to be told when a step added many rows: its own look at them comes a minute later."""
+
+from typing import Final
+
+from sqlalchemy import Connection, Table, text
+
+_LEAST: Final = 2000
+_SHARE: Final = 0.1
+"""From so many rows, and from such a share of the table on: about where PostgreSQL would look by itself, later."""
+
+
+def note_growth(connection: Connection, table: Table, added: int) -> None:
+    """Let the planner look at a table anew after so many rows were added, if that changes its picture.
+
+    Without it the next statement is planned for the few rows that there were, and looks at each row for each row.
+    """
+    if connection.dialect.name != "postgresql" or added < _LEAST:
+        return
+    known = connection.scalar(
+        text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)"), {"name": table.name}
+    )
+    if added > _SHARE * (known or 0):
+        connection.execute(text(f'ANALYZE "{table.name}"'))
