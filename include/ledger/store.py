@@ -7,6 +7,7 @@ a token.
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -92,6 +93,33 @@ class Workspace:
         """A transaction that fills temporary tables; it takes no lock that others could wait for."""
         with errors_named(), self.connection.begin():
             yield self.connection
+
+    @contextmanager
+    def behind(self) -> Iterator[Callable[[Callable[[Connection], object]], None]]:
+        """Staging that goes on behind the caller's back: each step in a transaction, one after the other, in order.
+
+        What is given to it may still be at work until the next is given, or the block ends; errors come then. SQLite's
+        connections stay in their thread: there each step is done at once.
+        """
+
+        def stage(step: Callable[[Connection], object]) -> None:
+            with self.stage() as connection:
+                step(connection)
+
+        if self.connection.dialect.name != "postgresql":
+            yield stage
+            return
+        with ThreadPoolExecutor(1, "behind") as worker:
+            at_work: list[Future[None]] = []
+
+            def hand_over(step: Callable[[Connection], object]) -> None:
+                while at_work:
+                    at_work.pop().result()
+                at_work.append(worker.submit(stage, step))
+
+            yield hand_over
+            while at_work:
+                at_work.pop().result()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
