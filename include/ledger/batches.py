@@ -262,14 +262,7 @@ BILLED_BY_DOKU: Final = """
 
 
 def must_not_leave(connection: Connection, batch_id: int) -> int:
-<<<<<<< Updated upstream
     """How many attempts of a batch must not leave, as is known by now: paid before, stopped, or billed by DOKU."""
-    statement = f"""
-        SELECT count(*) FROM attempt a
-        WHERE a.batch_id = :batch_id AND ({PAID_BEFORE} OR {STOPPED_SINCE} OR {BILLED_BY_DOKU})
-          AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number AND o.status = 'withdrawn')
-=======
-    """How many attempts of a batch must not leave, as is known by now: paid before, or stopped since."""
     # Each reason by itself: together they would have to be looked into for every attempt.
     statement = f"""
         SELECT count(*) FROM (
@@ -281,10 +274,11 @@ def must_not_leave(connection: Connection, batch_id: int) -> int:
             SELECT a.invoice_number FROM attempt a
             JOIN ended_mandate m ON m.billing_source = a.billing_source AND m.customer_id = a.customer_id
                 AND m.billing_number = coalesce(a.billing_number, '') WHERE a.batch_id = :batch_id
+            UNION
+            SELECT a.invoice_number FROM attempt a WHERE a.batch_id = :batch_id AND {BILLED_BY_DOKU}
         ) stays
         WHERE NOT EXISTS (
             SELECT 1 FROM outcome o WHERE o.invoice_number = stays.invoice_number AND o.status = 'withdrawn')
->>>>>>> Stashed changes
     """  # noqa: S608 - no value of anybody's is put in
     return int(connection.scalar(text(dedent(statement)), {"batch_id": batch_id}) or 0)
 
