@@ -184,6 +184,8 @@ def _wish(known: Bill | None, terms: BillTerms, before: Sequence[tuple[BillEvent
     listed = [kind for kind, said_by in before if said_by == VIEW]
     if known is None or not listed:
         return BillEventKind.WANTED if terms.wanted else BillEventKind.UNWANTED
+    if known.state is BillState.ENDED and not _goes_on(known, terms):
+        return None
     if not terms.wanted:
         return None if listed[-1] is BillEventKind.UNWANTED else BillEventKind.UNWANTED
     if listed[-1] is BillEventKind.UNWANTED:
@@ -192,6 +194,12 @@ def _wish(known: Bill | None, terms: BillTerms, before: Sequence[tuple[BillEvent
     if last is BillEventKind.UNWANTED and said_by != REGISTER:
         return None
     return BillEventKind.CHANGED if known.terms_digest != terms.digest else None
+
+
+def _goes_on(ended: Bill, terms: BillTerms) -> bool:
+    """Whether a bill that has ended has a last day after its end now: nothing else of the view matters any more."""
+    last, over_at = terms.schedule.ends_on, ended.over_at
+    return terms.wanted and (last is None or over_at is None or last > over_at.date())
 
 
 def _wishes(connection: Connection, key: Key) -> list[tuple[BillEventKind, str]]:
@@ -225,7 +233,7 @@ def happen(connection: Connection, key: Key, event: BillEvent, *, token: str | N
     if not insert_new(connection, bill_event, [row]):
         return False
     now = standing(events_of(connection, key))
-    values = {**_columns_of_standing(now), **columns, "told_at": None}
+    values = {**columns_of_standing(now), **columns, "told_at": None}
     if token is not None and now.card is not None and now.card.matter == row["matter"]:
         values["token"] = token
     connection.execute(update(bill).where(*_is(key)).values(values))
@@ -290,7 +298,8 @@ def _columns_of(terms: BillTerms) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _columns_of_standing(now: Standing) -> dict[str, Any]:
+def columns_of_standing(now: Standing) -> dict[str, Any]:
+    """The columns of a bill that are made of its events."""
     return {
         "state": now.state, "reason": now.reason, "asked_at": now.asked_at, "asked_by": now.asked_by,
         "asked_terms": now.asked_terms, "registered_at": now.registered_at, "over_at": now.over_at,

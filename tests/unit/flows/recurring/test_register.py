@@ -315,6 +315,19 @@ def test_the_last_day_ends_a_bill(bills):
     assert bills.state() == "active"
 
 
+@pytest.mark.parametrize("change", [{"status": "cancelled"}, {"amount": 175_000}])
+def test_a_bill_that_has_ended_is_over_whatever_else_the_view_says_of_it(bills, change):
+    bills.live(ends_on="2026-11-25")
+    bills.merchant.later(days=6)
+    bills.register()
+    bills.want(wanted(ends_on="2026-11-25", **change))
+    bills.register()
+    assert (bills.state(), len(bills.api.calls)) == ("ended", 1)
+    bills.want(wanted(ends_on="2027-12-20"))
+    bills.register()
+    assert bills.state() == "active"
+
+
 def test_an_end_that_doku_was_never_told_of_is_a_cancellation(bills):
     bills.changed({"recurring": {"changes": "person"}})
     bills.live()
@@ -567,3 +580,19 @@ def test_times_of_the_table_are_utc(bills):
     bills.live()
     bills.register()
     assert datetime.fromisoformat(bills.told()["registered_at"]) == bills.merchant.now.replace(tzinfo=None)
+
+
+def test_verify_makes_each_bill_anew(bills):
+    from include.flows.recurring.verify_register import findings_of_register
+
+    bills.live("B-1", "B-2")
+    bills.want(wanted(amount="1000.00"))
+    bills.api.plans = [ApiRefused("No.", 400)]
+    bills.register()
+    assert list(findings_of_register(bills.context)) == []
+    with bills.merchant.ledger.write() as connection:
+        connection.exec_driver_sql("UPDATE bill SET state = 'cancelled' WHERE billing_number = 'B-1'")
+        connection.exec_driver_sql("UPDATE bill SET token = 'another' WHERE billing_number = 'B-2'")
+    found = list(findings_of_register(bills.context))
+    assert [one.split(":")[0] for one in found] == ["bill B-1", "bill B-2"]
+    assert "another" not in " ".join(found)
