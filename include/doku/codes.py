@@ -79,7 +79,7 @@ class ResponseCodes:
     @classmethod
     def of(cls, profile: Profile) -> Self:
         """The shipped table, with the profile's own lines in place of or beside it. ConfigError as `load`."""
-        table = CodeTable.from_toml_file(SHIPPED_CONFIG / "codes.toml")
+        table = CodeTable.kept_from(SHIPPED_CONFIG / "codes.toml")
         return cls((*table.codes, *profile.codes), table.reversed_words)
 
     @property

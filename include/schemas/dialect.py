@@ -180,7 +180,7 @@ class Dialect(StrictModel):
 
 def load_dialect(path: Path) -> Dialect:
     """Read a dialect file. ConfigError, with file and key; also when `name` is not the file's own name."""
-    dialect = Dialect.from_toml_file(path)
+    dialect = Dialect.kept_from(path)
     if dialect.name != path.stem:
         raise ConfigError(
             str(path), "name", f"is {dialect.name!r}, but the file is called {path.name}; make them equal"

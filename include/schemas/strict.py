@@ -1,6 +1,7 @@
 """The base of every configuration model: unknown keys are refused, and an error names the file and the key."""
 
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -37,6 +38,18 @@ class StrictModel(BaseModel):
     def from_toml_file(cls, path: Path, error: type[ConfigError] = ConfigError) -> Self:
         """Read a model from a TOML file (UTF-8). Raises ConfigError as `from_toml`, or when there is no such file."""
         return cls.from_toml(read_text(path, error), str(path), error)
+
+    @classmethod
+    def kept_from(cls, path: Path) -> Self:
+        """As `from_toml_file`, for files that are needed for every notification: the same text is parsed once."""
+        found = _kept(cls, read_text(path), str(path))
+        assert isinstance(found, cls)  # noqa: S101 - as `_kept` says
+        return found
+
+
+@lru_cache(maxsize=32)
+def _kept(model: type[StrictModel], text: str, origin: str) -> StrictModel:
+    return model.from_toml(text, origin)
 
 
 def read_text(path: Path, error: type[ConfigError] = ConfigError) -> str:
