@@ -9,6 +9,7 @@ from include.domain.money import to_smallest_unit
 from include.flows.context import FlowContext
 from include.flows.manifests import folder_of, manifest_at
 from include.flows.recurring.verify import findings_of_bills
+from include.flows.recurring.verify_register import findings_of_register
 from include.flows.seal import render_batch
 from include.ledger.audit import (
     attempts_of,
@@ -35,7 +36,7 @@ def findings(context: FlowContext) -> Iterator[str]:
 
     Checked are promise 1 (no second live attempt; the billing database knows none that we do not), 2 (books of runs and
     batches), 3 (plaintext against attempts, kept envelopes), 5 (kept reports) and 6 (each outcome has its witness), the
-    kept summaries, the sealed trail (chain of events, manifests), and DOKU's charges for bills.
+    kept summaries, the sealed trail (chain of events, manifests), DOKU's charges for bills and the register of them.
     """
     yield from _ledger(context)
     yield from _runs(context)
@@ -45,6 +46,7 @@ def findings(context: FlowContext) -> Iterator[str]:
     yield from _manifests(context)
     yield from _billing(context)
     yield from findings_of_bills(context)
+    yield from findings_of_register(context)
 
 
 def _ledger(context: FlowContext) -> Iterator[str]:

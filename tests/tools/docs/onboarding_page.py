@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from include.schemas.codes import CodeTable
+from include.schemas.dialect import Dialect, FieldPath, load_dialect
 from include.schemas.layout import SECTIONS, Layout, load_layout
 from include.schemas.layout_columns import Column
 from include.schemas.strict import StrictModel
@@ -130,6 +131,8 @@ def render() -> str:
         lines += _section(section, known)
     for path in sorted((CONFIG / "layouts").glob("*.toml")):
         lines += _layout(load_layout(path))
+    for path in sorted((CONFIG / "dialects").glob("*.toml")):
+        lines += _dialect(load_dialect(path))
     lines += _codes(CodeTable.from_toml_file(CONFIG / "codes.toml"))
     lines += _own(checks, known)
     lines += ["## Ask now, used later\n", checks.later.intro, "", *(f"- {fact}" for fact in checks.later.facts)]
@@ -182,7 +185,7 @@ def _default(setting: Setting) -> str:
 def _layout(layout: Layout) -> Iterator[str]:
     form = layout.file
     yield f"## Layout `{layout.name}`{': assumed' if layout.assumed else ''}\n"
-    what = "batch files" if layout.kind == "batch" else "reports"
+    what = {"batch": "batch files", "report": "reports", "register": "files that register bills"}[layout.kind]
     yield f"`include/config/layouts/{layout.name}.toml`, for {what}. {layout.description}."
     yield "The file's form is assumed as a whole:"
     delimiter = f"delimiter {code(form.delimiter)}, " if form.delimiter else ""
@@ -191,6 +194,43 @@ def _layout(layout: Layout) -> Iterator[str]:
     yield f"{form.format}, {delimiter}encoding {form.encoding}, line end {end}, {last}.\n"
     rows = [_column(name, column) for name in SECTIONS for column in _columns(layout, name)]
     yield from table(["line", "column", "what stands there", "form", "how sure", "note"], rows)
+
+
+def _dialect(dialect: Dialect) -> Iterator[str]:
+    yield f"## Dialect `{dialect.name}`{': assumed' if dialect.assumed else ''}\n"
+    yield f"`include/config/dialects/{dialect.name}.toml`: DOKU's JSON of Recurring and tokens. {dialect.description}."
+    yield f"Words of success: {', '.join(dialect.success_words)}; of failure: {', '.join(dialect.failed_words)}.\n"
+    rows = [_path(*found) for found in _paths("", dialect)]
+    yield from table(["message", "fact", "where it stands", "how sure", "note"], rows)
+    calls = [
+        [code(name), code(request.path), code(field.path), field.source or str(field.value), _certainty(field.doku)]
+        for name, request in (
+            ("register", dialect.requests.register_),
+            ("update", dialect.requests.update),
+            ("cancel", dialect.requests.cancel),
+        )
+        if request is not None
+        for field in request.body
+    ]
+    yield from table(["call", "path", "field of the body", "fact of the bill", "how sure"], calls)
+
+
+def _certainty(word: str) -> str:
+    return "**assumed**" if word == "assumed" else word.replace("-", " ")
+
+
+def _paths(message: str, model: StrictModel) -> Iterator[tuple[str, str, FieldPath]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, FieldPath):
+            yield message, name, value
+        elif isinstance(value, StrictModel) and name != "requests":
+            yield from _paths(name, value)
+
+
+def _path(message: str, name: str, found: FieldPath) -> list[str]:
+    paths = ", else ".join(code(path) for path in found.paths)
+    return [message or "answer", name, paths, _certainty(found.doku), found.description]
 
 
 def _columns(layout: Layout, name: str) -> tuple[Column, ...]:

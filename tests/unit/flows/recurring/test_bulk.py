@@ -269,3 +269,15 @@ def test_two_at_once_send_one_file(bills, server):
         deliver_files(replace(bills.context, step=step))
     assert list(server.files("/inbound")) == [NAME]
     assert len(server.asked("rename")) == 1
+
+
+def test_verify_reads_the_kept_copies(bills):
+    from include.flows.recurring.verify_register import findings_of_register
+
+    bills.register()
+    assert list(findings_of_register(bills.context)) == []
+    kept = bills.merchant.artefacts / _file(bills)["artefact"]
+    kept.write_bytes(b"x")
+    assert "altered" in next(findings_of_register(bills.context))
+    kept.unlink()
+    assert "gone" in next(findings_of_register(bills.context))
