@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import time
 import uuid
@@ -70,7 +71,7 @@ class Sender:
         return sent
 
     async def _until_taken(self, body: bytes, due: float, sent: Sent) -> None:
-        while True:
+        for tries in itertools.count(1):
             try:
                 async with self._free, asyncio.timeout(self._patience):
                     status = await self._once(body)
@@ -81,7 +82,7 @@ class Sender:
                 sent.seconds.append(time.perf_counter() - due)
                 sent.bodies.append(body)
                 return
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_AGAIN_SECONDS * min(tries, 8))
 
     async def _once(self, body: bytes) -> str:
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)

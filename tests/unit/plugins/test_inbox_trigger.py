@@ -115,3 +115,17 @@ def test_a_hint_without_a_batch_is_no_work(listening, context):
     put(listening, "payment", 1)
     with pytest.raises(AirflowSkipException):
         sensor.execute(context())
+
+
+def test_reconcile_is_woken_by_either_hint_and_the_scheduler_understands_it(listening):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from dags.doku_reconcile import reconcile_dag
+
+    dag = reconcile_dag(listening.profile)
+    told = DagSerialization.to_dict(dag)["dag"]["timetable"]
+    described = json.dumps(told)
+    assert "doku_delivered__insurance" in described
+    assert "doku_report_told__insurance" in described
+    watched = json.dumps(DagSerialization.to_dict(dag))
+    assert "plugins.triggers.inbox.InboxTrigger" in watched
