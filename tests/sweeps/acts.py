@@ -15,6 +15,7 @@ from include.flows.close import close_submit_run
 from include.flows.context import FlowContext
 from include.flows.deliver import deliver
 from include.flows.fetch import fetch_reports, look_for_reports
+from include.flows.housekeeping import tidy
 from include.flows.ingest import ingest_fetched
 from include.flows.notify import notify_delivered
 from include.flows.plan_next import plan_next_attempts
@@ -191,6 +192,11 @@ def notify(stage: Stage) -> None:
 def ask(stage: Stage) -> None:
     with stage.context() as context:
         ask_status(context)
+
+
+def tidy_up(stage: Stage) -> None:
+    with stage.context() as context:
+        tidy(context)
 
 
 def look(stage: Stage) -> None:

@@ -200,6 +200,12 @@ SCENARIOS: Final = {
             (*_submit(), Act(acts.reconcile), Act(acts.summarise_day, hour=9)),
         ),
         Scenario(
+            "tidied",
+            "Long afterwards the kept files and the tokens go, as the profile says",
+            (*_submit(), Act(acts.reconcile), Act(acts.tidy_up, day=100)),
+            {"housekeeping": {"files_days": 60, "tokens_days": 30}},
+        ),
+        Scenario(
             "odd reports",
             "A report cut off and repaired later, one twice, one with lines that conflict",
             (*_submit(), Act(acts.reconcile)),
