@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from tests.services.processes import ServiceFailed, ServiceUnavailable
+from tests.stack import bills_demo
 from tests.stack.cluster import CHARGES, cluster
 from tests.stack.demo import DemoFailed, demo
 from tests.stack.scene import CommandFailed
@@ -24,8 +25,9 @@ def main() -> int:
         del os.environ[name]  # another Airflow's settings are none of ours
     for which in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(which, _interrupt)
+    play = bills_demo.demo if arguments.profile in bills_demo.STORIES else demo
     commands = {
-        "demo": lambda: demo(arguments.profile),
+        "demo": lambda: play(arguments.profile),
         "up": lambda: up(arguments.profile),
         "down": down,
         "cluster": lambda: cluster(arguments.charges),

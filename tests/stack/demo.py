@@ -27,7 +27,7 @@ from tests.stack.scene import QUICK, Scene
 from tests.stack.simulator import RunningSimulator, simulator
 
 _CHARGES = 3000
-_RUN_TIMEOUT = 180.0
+RUN_TIMEOUT = 180.0
 _WAKE_UP_TIMEOUT = 45.0
 _DAY_TIMEOUT = 300.0
 
@@ -46,8 +46,8 @@ def demo(profile: str, root: Path = PROJECT / "var" / "demo") -> int:
         DemoFailed: A run failed, or the day did not end in time.
     """
     progress = Progress()
-    _clear(root)
-    with _owned(root), simulator(root / "doku", "--seed", "7") as doku:
+    clear(root)
+    with owned(root), simulator(root / "doku", "--seed", "7") as doku:
         scene = _set_up(root, profile, doku, progress)
         with AirflowStack(root / "airflow", env=scene.environment(), say=progress.say) as airflow:
             progress.say(f"Airflow answers at {airflow.url} (login {airflow.user} / {airflow.password})")
@@ -71,7 +71,7 @@ def play_the_day(scene: Scene, airflow: AirflowStack, progress: Progress) -> dic
     known = {run["dag_run_id"] for run in client.runs(reconcile)}
     with progress.step(f"Submitting the charges due on {scene.business_date}"):
         run_id = client.trigger(submit, {"business_date": scene.business_date.isoformat()})
-        if RunFollower(client, submit, run_id, progress).follow(_RUN_TIMEOUT) != "success":
+        if RunFollower(client, submit, run_id, progress).follow(RUN_TIMEOUT) != "success":
             raise DemoFailed(client.failures(submit, run_id))
     with progress.step("Waiting for DOKU's reports and reconciling them"):
         return _reconcile_until_nothing_is_open(scene, airflow, progress, known)
@@ -121,7 +121,7 @@ def _reconcile_until_nothing_is_open(
         new = [run["dag_run_id"] for run in client.runs(dag_id) if run["dag_run_id"] not in seen]
         for run_id in new:
             seen.add(run_id)
-            if RunFollower(client, dag_id, run_id, progress).follow(_RUN_TIMEOUT) != "success":
+            if RunFollower(client, dag_id, run_id, progress).follow(RUN_TIMEOUT) != "success":
                 raise DemoFailed(client.failures(dag_id, run_id))
             quiet_since = time.monotonic()
         if new or seen == known:
@@ -189,7 +189,7 @@ def _report(scene: Scene, books: Mapping[str, Any], progress: Progress) -> int:
 
 
 @contextmanager
-def _owned(root: Path) -> Iterator[None]:
+def owned(root: Path) -> Iterator[None]:
     """Keep a second demo in this checkout from taking the folder away."""
     us = Started.of_this_process("make demo")
     write_record(root / "owner.json", [us])
@@ -199,7 +199,7 @@ def _owned(root: Path) -> Iterator[None]:
         (root / "owner.json").unlink(missing_ok=True)
 
 
-def _clear(root: Path) -> None:
+def clear(root: Path) -> None:
     """Empty the folder of an earlier demo; stop what a killed one could not stop itself."""
     if any(one.is_running() and one.pid != os.getpid() for one in recorded(root, "owner.json")):
         raise DemoFailed(f"another `make demo` is running in {root}; wait for it or stop it with Ctrl-C")

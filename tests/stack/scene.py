@@ -82,7 +82,7 @@ class Scene:
         shutil.copyfile(self.remote.merchant_private_key, keys / "merchant_private.pem")
         (keys / "merchant_private.pem").chmod(0o600)
         profile = tomllib.loads((SHIPPED_PROFILES / f"{self.merchant}.toml").read_text(encoding="utf-8"))
-        for changes in (self._keys(), self._folders(profile), self._identity(profile), self.changes):
+        for changes in (self._keys(profile), self._folders(profile), self._identity(profile), self.changes):
             profile = changed(profile, changes)
         file = self.profiles / f"{self.profile}.toml"
         file.write_text(dumps(profile), encoding="utf-8")
@@ -121,31 +121,39 @@ class Scene:
         """Create the ledger's tables, or bring them up to date."""
         self.command("ledger", "upgrade", "--environment", "sandbox")
 
-    def _keys(self) -> dict[str, Any]:
-        """The part of the profile that names the keys, valid around the business date."""
+    def _keys(self, shipped: Mapping[str, Any]) -> dict[str, Any]:
+        """The parts of the profile that name keys, valid around the business date."""
         year = timedelta(days=365)
         public = {
             "file": f"keys/{self.profile}/doku_public.pem",
             "valid_from": self.business_date - year,
             "valid_until": self.business_date + year,
         }
-        return {
-            "connections": {"report_key": None},
-            "batch": {"public_keys": [public]},
-            "report": {"private_key_file": f"keys/{self.profile}/merchant_private.pem"},
-        }
+        keys: dict[str, Any] = {"connections": {"report_key": None}}
+        if "batch" in shipped:
+            keys["batch"] = {"public_keys": [public]}
+            keys["report"] = {"private_key_file": f"keys/{self.profile}/merchant_private.pem"}
+        elif "bulk" in shipped.get("recurring", {}):
+            keys["recurring"] = {"bulk": {"public_keys": [public]}}
+        return keys
 
     def _folders(self, shipped: Mapping[str, Any]) -> dict[str, Any]:
         """The remote folders as this server shows them."""
         if not self.remote.prefix:
             return {}
-        batch, report = shipped.get("batch", {}), shipped.get("report", {})
-        folders = {name: batch[name] for name in ("archive_folder", "temporary_folder") if name in batch}
-        folders["folder"] = batch.get("folder", "/inbound")
-        return {
-            "batch": {name: self.remote.prefix + folder for name, folder in folders.items()},
-            "report": {"folder": self.remote.prefix + report.get("folder", "/outbound")},
-        }
+        found: dict[str, Any] = {}
+        if "batch" in shipped:
+            outbound = shipped.get("report", {}).get("folder", "/outbound")
+            found = {"batch": self._prefixed(shipped["batch"]), "report": {"folder": self.remote.prefix + outbound}}
+        if "bulk" in shipped.get("recurring", {}):
+            found["recurring"] = {"bulk": self._prefixed(shipped["recurring"]["bulk"])}
+        return found
+
+    def _prefixed(self, section: Mapping[str, Any]) -> dict[str, str]:
+        """The folders that a section sends files to."""
+        folders = {name: section[name] for name in ("archive_folder", "temporary_folder") if name in section}
+        folders["folder"] = section.get("folder", "/inbound")
+        return {name: self.remote.prefix + folder for name, folder in folders.items()}
 
     def _identity(self, shipped: Mapping[str, Any]) -> dict[str, Any]:
         """A name, a billing source and connections of its own, unless it is the shipped profile itself."""
