@@ -2,7 +2,8 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from include.doku.codes import ResponseCodes
 from include.doku.envelope import looks_sealed, open_envelope
 from include.doku.layouts.read import FileReader
+from include.domain.ahead import ahead
 from include.domain.errors import EnvelopeError, FileRefused
 from include.domain.states import ReportState
 from include.flows.context import FlowContext
@@ -60,21 +62,61 @@ def ingest_report(context: FlowContext, report_id: int) -> Ingested:
         report = find_report(connection, report_id)
     if report.state is not ReportState.FETCHED:
         return Ingested(report.report_id, report.file_name, {}, report.refused_reason)
-    layout = context.report_layout()
-    codes = ResponseCodes.of(context.profile)
-    with context.ledger.workspace() as workspace:
-        try:
-            reader, special = stage_report(context, workspace, report, layout, codes)
-            return _match(context, workspace, report, layout, reader, special)
-        except (FileRefused, EnvelopeError) as caught:
-            return _refuse(context, report, caught.message)
+    (ingested,) = _ingest_each(context, [report])
+    return ingested
 
 
 def ingest_fetched(context: FlowContext) -> list[Ingested]:
     """Take in every report of the profile that was fetched; one that is refused does not stop the others."""
     with context.ledger.read() as connection:
         fetched = reports_in(connection, context.profile.name, ReportState.FETCHED)
-    return [ingest_report(context, report.report_id) for report in fetched]
+    return list(_ingest_each(context, fetched))
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """A report that was read whole into a workspace of its own, or why it is refused."""
+
+    report: Report
+    workspace: Workspace
+    reader: FileReader | None = None
+    special: SpecialCodes | None = None
+    refused_reason: str | None = None
+
+
+def _ingest_each(context: FlowContext, reports: Sequence[Report]) -> Iterator[Ingested]:
+    """One after the other; on PostgreSQL a report is read while the one before is matched."""
+    layout = context.report_layout()
+    at_once = len(reports) > 1 and context.ledger.engine.dialect.name == "postgresql"
+    with ExitStack() as workspaces:
+        each = _stage_each(context, reports, layout, workspaces)
+        with ahead(each) if at_once else closing(each) as staged:
+            for one in staged:
+                with closing(one.workspace.connection):
+                    yield _take_in(context, one, layout)
+
+
+def _stage_each(
+    context: FlowContext, reports: Sequence[Report], layout: Layout, workspaces: ExitStack
+) -> Generator[_Staged, None, None]:
+    codes = ResponseCodes.of(context.profile)
+    for report in reports:
+        workspace = workspaces.enter_context(context.ledger.workspace())
+        try:
+            reader, special = stage_report(context, workspace, report, layout, codes)
+        except (FileRefused, EnvelopeError) as caught:
+            yield _Staged(report, workspace, refused_reason=caught.message)
+        else:
+            yield _Staged(report, workspace, reader, special)
+
+
+def _take_in(context: FlowContext, staged: _Staged, layout: Layout) -> Ingested:
+    if staged.reader is None or staged.special is None:
+        return _refuse(context, staged.report, staged.refused_reason or "")
+    try:
+        return _match(context, staged.workspace, staged.report, layout, staged.reader, staged.special)
+    except FileRefused as caught:
+        return _refuse(context, staged.report, caught.message)
 
 
 def stage_report(

@@ -1,6 +1,6 @@
 """What `doku_charge_outcomes` is told, and when: claims before delivery, outcomes and withdrawals after."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from include.billing.outcomes import Columns, UpsertCounts, upsert_outcome_columns, upsert_outcomes
@@ -10,11 +10,14 @@ from include.flows.context import FlowContext
 from include.ledger.batches import Batch, find_batch, update_batch
 from include.ledger.testimonies import note_told, untold_testimonies
 from include.ledger.writeback import (
+    ColumnPage,
     Telling,
+    Told,
     claims_of_batch,
     note_decisions_told,
     outcome_of_attempt,
     outcomes_of_batch,
+    untold_decision_columns,
     untold_decisions,
 )
 
@@ -35,17 +38,24 @@ def tell_all(context: FlowContext, telling: Telling) -> UpsertCounts:
     """The same for all of a batch or a report. Between two PostgreSQL servers columns travel, and a page is read while
     the one before is written.
     """  # noqa: D205 - the first sentence says it
-    both = {context.ledger.engine.dialect.name, context.billing().dialect.name}
-    if context.rehearsing or both != {"postgresql"}:
+    if context.rehearsing or not _as_columns(context):
         return tell(context, telling.rows())
-    constants = {"ledger_id": context.ledger.ledger_id}
     with ahead(telling.columns()) as pages:
-        return upsert_outcome_columns(
-            context.billing(),
-            (Columns(page.count, page.arrays, constants) for page in pages),
-            table=context.profile.billing.outcomes,
-            now=context.clock(),
-        )
+        return _tell_columns(context, pages)
+
+
+def _as_columns(context: FlowContext) -> bool:
+    return {context.ledger.engine.dialect.name, context.billing().dialect.name} == {"postgresql"}
+
+
+def _tell_columns(context: FlowContext, pages: Iterable[ColumnPage]) -> UpsertCounts:
+    constants = {"ledger_id": context.ledger.ledger_id}
+    return upsert_outcome_columns(
+        context.billing(),
+        (Columns(page.count, page.arrays, constants) for page in pages),
+        table=context.profile.billing.outcomes,
+        now=context.clock(),
+    )
 
 
 def tell_claims(context: FlowContext, batch: Batch) -> None:
@@ -93,14 +103,34 @@ def tell_decisions(context: FlowContext) -> UpsertCounts:
         How many rows were changed by it; those that were written with their outcome already do not count.
     """
     counts = UpsertCounts()
-    while page := [] if context.rehearsing else untold_decisions(context.ledger, context.profile.name):
-        context.step("plan next: before the merchant is told")
-        found = tell(context, iter(page))
-        counts += UpsertCounts(inserted=found.inserted, changed=found.changed)
+    while not context.rehearsing:
+        step = _tell_decided_columns if _as_columns(context) else _tell_decided_rows
+        found = step(context)
+        if found is None:
+            break
+        counts += UpsertCounts(inserted=found[0].inserted, changed=found[0].changed)
         context.step("plan next: merchant told")
-        note_decisions_told(context.ledger, page, context.clock())
+        note_decisions_told(context.ledger, found[1], context.clock())
         context.step("plan next: told and noted")
     return counts
+
+
+def _tell_decided_rows(context: FlowContext) -> tuple[UpsertCounts, Told] | None:
+    page = untold_decisions(context.ledger, context.profile.name)
+    if not page:
+        return None
+    context.step("plan next: before the merchant is told")
+    told = {name: [row[name] for row in page] for name in ("invoice_number", "position")}
+    return tell(context, iter(page)), told
+
+
+def _tell_decided_columns(context: FlowContext) -> tuple[UpsertCounts, Told] | None:
+    found = untold_decision_columns(context.ledger, context.profile.name)
+    if found is None:
+        return None
+    page, told = found
+    context.step("plan next: before the merchant is told")
+    return _tell_columns(context, [page]), told
 
 
 def _for_billing(context: FlowContext, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What the merchant's `doku_charge_outcomes` has to be told."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from textwrap import dedent
@@ -98,6 +98,19 @@ _OF_ATTEMPT: Final = f"""
 """  # noqa: S608
 
 
+@dataclass(frozen=True)
+class ColumnPage:
+    """Rows to tell, as PostgreSQL itself writes arrays.
+
+    Attributes:
+        count: How many rows.
+        arrays: One array for each column, as text; amounts in major units, moments in UTC without a timezone.
+    """
+
+    count: int
+    arrays: Mapping[str, str]
+
+
 def outcome_of_attempt(ledger: Ledger, invoice_number: str) -> Iterator[Mapping[str, Any]]:
     """The outcome of one attempt, if it has one."""
     with ledger.read() as connection:
@@ -127,6 +140,15 @@ _TOLD_AT_ONCE: Final = """
 """
 
 
+Told = Mapping[str, Any]
+"""Decisions that were told, by `invoice_number` and `position`: a list of each, or an array as PostgreSQL writes it."""
+
+_DECIDED_AS_COLUMNS: Final = f"""
+    SELECT count(*) AS told_count, CAST(array_agg(position) AS text) AS position, {_ARRAYS}
+    FROM ({_DECIDED}) AS told
+"""  # noqa: S608
+
+
 def untold_decisions(ledger: Ledger, profile: str, rows: int = 10_000) -> list[Mapping[str, Any]]:
     """A page of attempts with a decision that the merchant was not told of, each as it is now."""
     with ledger.read() as connection:
@@ -134,34 +156,32 @@ def untold_decisions(ledger: Ledger, profile: str, rows: int = 10_000) -> list[M
         return [dict(row) for row in connection.execute(query, {"profile": profile, "rows": rows}).mappings()]
 
 
+def untold_decision_columns(ledger: Ledger, profile: str, rows: int = PAGE_ROWS) -> tuple[ColumnPage, Told] | None:
+    """The same from a ledger on PostgreSQL as columns, with what to note once they are told; None: there is none."""
+    query = text(_DECIDED_AS_COLUMNS)
+    with ledger.read() as connection:
+        connection.execute(text("SET LOCAL datestyle = 'ISO, YMD'"))
+        found = connection.execute(query, {"profile": profile, "rows": rows}).mappings().one()
+    if not found["told_count"]:
+        return None
+    page = ColumnPage(found["told_count"], {name: found[name] for name in TOLD_COLUMNS})
+    return page, {name: found[name] for name in ("invoice_number", "position")}
+
+
 def has_untold_decisions(ledger: Ledger, profile: str) -> bool:
     """Whether there is one."""
     return bool(untold_decisions(ledger, profile, 1))
 
 
-def note_decisions_told(ledger: Ledger, rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
+def note_decisions_told(ledger: Ledger, told: Told, now: datetime) -> None:
     """The merchant was told of these decisions."""
-    told = {name: [row[name] for row in rows] for name in ("invoice_number", "position")}
     moment = bindparam("now", value=now, type_=UtcDateTime)
     with ledger.write() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text(dedent(_TOLD_AT_ONCE)).bindparams(moment), told)
+            connection.execute(text(dedent(_TOLD_AT_ONCE)).bindparams(moment), dict(told))
             return
         each = [dict(zip(told, pair, strict=True)) for pair in zip(*told.values(), strict=True)]
         connection.execute(text(dedent(_TOLD)).bindparams(moment), each)
-
-
-@dataclass(frozen=True)
-class ColumnPage:
-    """Rows to tell, as PostgreSQL itself writes arrays.
-
-    Attributes:
-        count: How many rows.
-        arrays: One array for each column, as text; amounts in major units, moments in UTC without a timezone.
-    """
-
-    count: int
-    arrays: Mapping[str, str]
 
 
 @dataclass(frozen=True)
