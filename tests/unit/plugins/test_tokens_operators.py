@@ -1,4 +1,4 @@
-"""The tasks of doku_tokens, and the command, against DOKU's simulator over a socket; no token in XCom or on a screen."""
+"""The tasks of doku_tokens, and the command, against DOKU's simulator over a socket; no token shows anywhere."""
 
 import json
 from typing import Any
