@@ -92,6 +92,7 @@ def _check(scene, doku, usual):
     assert set(states.values()) <= {"reconciled", "withdrawn", "delivered"}, states
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("settings", [_PLAIN, _BARE], ids=["archive shown", "nothing shown"])
 @pytest.mark.parametrize("upto", [acts.deliver_all, acts.reconcile], ids=lambda act: f"after {act.__name__}")
 def test_restored_from_a_backup(make_workshop, settings, upto):
