@@ -134,6 +134,15 @@ def test_the_path_that_doku_signs_is_a_setting(make_door):
     assert json.loads(door.inbox()[0]["headers"])["Request-Target"] == "/public/insurance/payment"
 
 
+def test_airflow_served_below_another_path(door):
+    """The whole path is what DOKU calls and signs; what stands before ours has to be where Airflow is."""
+    path, body = "/airflow" + path_of(), b"{}"
+    headers = [(name.lower().encode(), value.encode()) for name, value in signed("payment", body, target=path).items()]
+    mounted = {"root_path": f"/airflow{PREFIX}"}
+    assert door.raw(path.encode(), headers, [body], **mounted)[0] == 200
+    assert door.raw(b"/other" + path_of().encode(), headers, [body], **mounted)[0] == 404
+
+
 @pytest.mark.parametrize("text", ["public", "/p/{profil}", "/p/{kind", "/p?x=1", "/p /x", "/p#x", "/p\n"])
 def test_a_signed_path_that_cannot_be_one(text):
     from include.schemas.notification_settings import NotificationSettings

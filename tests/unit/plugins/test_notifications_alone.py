@@ -202,6 +202,16 @@ def test_silent_connections_shut_nobody_out(alone):
             line.close()
 
 
+def test_stopped_it_keeps_what_it_has_counted(alone):
+    assert alone.talk(request().replace(b"POST", b"PUT", 1)).startswith(b"HTTP/1.1 405 ")
+    alone.process.stop()
+    try:
+        counts = alone.rows("SELECT reason, count FROM refused_notification WHERE reason = 'method'")
+        assert counts == [{"reason": "method", "count": 1}]
+    finally:
+        alone.start()
+
+
 def test_killed_in_the_middle_nothing_is_lost_and_nothing_is_there_twice(alone):
     """The sender repeats whatever was not answered with 200, as DOKU does."""
     bodies = [json.dumps({"n": n, "id": str(uuid.uuid4())}).encode() for n in range(150)]
