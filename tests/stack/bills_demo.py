@@ -34,7 +34,7 @@ from tests.stack.toml import changed, dumps
 
 JAKARTA: Final = ZoneInfo("Asia/Jakarta")
 _KINDS: Final = ("payment", "registration", "card_update", "amount", "report_ready")
-_SUBSCRIPTIONS: Final = 150
+COUNT: Final = 150
 _QUIET_SECONDS: Final = 20.0
 _STAGE_SECONDS: Final = 120.0
 
@@ -84,8 +84,7 @@ def demo(profile: str, root: Path = PROJECT / "var" / "demo") -> int:
     today = datetime.now(JAKARTA).date()
     first = today - timedelta(days=story.days - 1)
     clear(root)
-    settings = _doku_settings(root, first)
-    with owned(root), simulator(root / "doku", "--seed", "7", "--http-port", "0", "--http", str(settings)) as doku:
+    with owned(root), simulator(root / "doku", "--seed", "7", *doku_settings(root, first)) as doku:
         scene = _set_up(root, profile, today, doku, progress)
         with AirflowStack(root / "airflow", env=scene.environment(), say=progress.say) as airflow:
             progress.say(f"Airflow answers at {airflow.url} (login {airflow.user} / {airflow.password})")
@@ -138,7 +137,7 @@ class _Days:
 
     def play(self, story: Story, first: date, today: date) -> dict[str, Any]:
         """All of it; the books of a batch, where there is one, by `batch`."""
-        batches = "batch" in load_profile(self._scene.profiles / f"{self._scene.profile}.toml").model_fields_set
+        batches = load_profile(self._scene.profiles / f"{self._scene.profile}.toml").sends_batches
         client, dags = self._airflow.client, [self._recurring]
         with self._progress.step("Waiting for the DAGs to be read"):
             client.wait_for_dags(*dags)
@@ -216,8 +215,8 @@ def _at(day: date, hour: int) -> datetime:
     return datetime(day.year, day.month, day.day, hour, tzinfo=JAKARTA)
 
 
-def _doku_settings(root: Path, first: date) -> Path:
-    """The simulator's settings of its HTTP side: its clock stands at eight in the morning, a day before the first."""
+def doku_settings(root: Path, first: date) -> tuple[str, ...]:
+    """The simulator's arguments for its HTTP side: its clock stands at eight in the morning, a day before the first."""
     file = root / "doku.toml"
     layout = PROJECT / "include" / "config" / "layouts" / "assumed-registration.toml"
     settings = {
@@ -225,15 +224,15 @@ def _doku_settings(root: Path, first: date) -> Path:
         "register_layout": str(layout),
     }  # fmt: skip
     file.write_text(f"start_at = {_at(first - timedelta(days=1), 8).isoformat()}\n{dumps(settings)}", encoding="utf-8")
-    return file
+    return "--http-port", "0", "--http", str(file)
 
 
 def _set_up(root: Path, profile: str, today: date, doku: RunningSimulator, progress: Progress) -> Scene:
     story = STORIES[profile]
     scene = scene_at(root, profile, today, doku, changed(QUICK_BILLS, story.changes))
     first = today - timedelta(days=story.days - 1)
-    with progress.step(f"Seeding the database of {profile} with {_SUBSCRIPTIONS:,} bills and invoices"):
-        seeded(scene.billing, profile, _SUBSCRIPTIONS, first)
+    with progress.step(f"Seeding the database of {profile} with {COUNT:,} bills and invoices"):
+        seeded(scene.billing, profile, COUNT, first)
     with progress.step("Creating the ledger"):
         patient(scene, {"recurring": {"expected_hours": 24 * 30}}).write_profile()
         scene.upgrade_ledger()
@@ -276,7 +275,7 @@ def charges_of(scene: Scene, first: date, last: date) -> dict[str, Any]:
         return books_of_charges(context, first, last)
 
 
-def _second_opinion(scene: Scene, doku: Path) -> tuple[list[str], list[str]]:
+def second_opinion(scene: Scene, doku: Path) -> tuple[list[str], list[str]]:
     """What DOKU says it charged, beside what the merchant's table says: lines, and what differs."""
     truth = [json.loads(line) for line in (doku / "recurring.jsonl").read_text().splitlines()]
     told = _rows(
@@ -320,7 +319,7 @@ def _report(
 ) -> int:
     """Print the books and where things lie, write the summary; the exit code."""
     charges = charges_of(scene, first, today)
-    lines, problems = _second_opinion(scene, doku.root)
+    lines, problems = second_opinion(scene, doku.root)
     if not charges["ties"]:
         problems.append("the ledger itself says that DOKU's charges do not tie")
     out = ["", charges_as_text(charges), ""]
