@@ -13,9 +13,14 @@ import sqlalchemy as sa
 from include.domain.bill_events import PaymentResult
 from include.domain.states import NotificationKind, NotificationState, RunKind
 from include.flows.recurring.payments import apply_payment
-from include.ledger.bill_tables import bill
+from include.flows.recurring.terms import reader_of, terms_of
+from include.ledger.bill_payments import judge, lock_charges
+from include.ledger.bill_tables import bill, bill_attempt, bill_charge, bill_outcome, bill_testimony, bill_told
+from include.ledger.bill_testimonies import keep_said
 from include.ledger.inbox import Arrived, Waiting, conclude, store
+from include.ledger.inbox_tables import notification
 from include.ledger.runs import Run
+from include.ledger.tables import recon_break
 from tests.flows_harness import MORNING, Merchant
 
 SOURCE = "insurance"
@@ -74,6 +79,34 @@ class Bills:
             words = apply_payment(self.merchant.context, connection, waiting, event, run_id)
             conclude(connection, notification_id, NotificationState.DONE, words, run_id, now)
         return words
+
+    def says(self, witness: str, status: str, reference: str | None, day: date | None, **said: Any) -> None:
+        """DOKU when asked, or a person, says something of a transaction or of the charge of a day."""
+        context = self.merchant.context
+        values = {
+            "profile": context.profile.name, "billing_source": context.profile.billing_source, "reference": reference,
+            "billing_number": "B-1", "expected_on": day, "witness": witness, "status": status, "currency": "IDR",
+            "said_by": "x", "said_at": self.merchant.now, "kept_at": self.merchant.now, "evidence": "x",
+        }  # fmt: skip
+        with self.merchant.ledger.write() as connection:
+            lock_charges(connection, context.profile.name)
+            keep_said(connection, {**values, **said})
+            about = {reference} if reference else set()
+            judge(connection, terms_of(context), reader_of(context), about, [("B-1", day)] if day else [])
+
+    def forget(self) -> None:
+        """Nothing was said or expected; the register stays."""
+        with self.merchant.ledger.write() as connection:
+            for table in (
+                bill_told,
+                bill_outcome,
+                bill_attempt,
+                bill_testimony,
+                bill_charge,
+                notification,
+                recon_break,
+            ):
+                connection.execute(sa.delete(table))
 
     def run(self) -> Run:
         """A run of Recurring for the day that it is."""

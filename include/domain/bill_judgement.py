@@ -21,6 +21,7 @@ _SPEAKS: Final = (
 )  # fmt: skip
 """Which status describes a transaction first: a reversal may be of a part, and of another day."""
 
+_LAST: Final = "\x7f"
 _COLLECTED: Final = (OutcomeStatus.PAID, OutcomeStatus.REVERSED)
 
 
@@ -65,13 +66,13 @@ class Said:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All that it says, in an order of its own: of several that say the same, the first speaks."""
+        """All that it says, in an order of its own: of several of one status the first speaks, the fuller before."""
         values = (
             self.response_code, self.approval_code, self.amount, self.currency, self.billing_number, self.customer_id,
             self.charged_on, self.word, self.response_message, self.masked_card, self.bank, self.evidence,
             self.said_at.isoformat() if self.witness != "notification" else "",
         )  # fmt: skip
-        return tuple("" if value is None else str(value) for value in values)
+        return tuple(_LAST if value is None else str(value) for value in values)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ def keep_matters(
     for key, matter in sorted(wanted.items()):
         _keep(connection, profile, matter, known.get(key), at)
     for key, row in known.items():
-        if key not in wanted and row["state"] != BreakState.RESOLVED and row["kind"] != BreakKind.UNLISTED_CODE:
+        by_another_rule = row["closed_by"] == RULE and row["closed_reason"] != NO_LONGER
+        stands = row["state"] != BreakState.RESOLVED or by_another_rule
+        if key not in wanted and stands and row["kind"] != BreakKind.UNLISTED_CODE:
             _resolve(connection, row["break_id"], NO_LONGER, at)
 
 
