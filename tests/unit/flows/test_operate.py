@@ -22,6 +22,7 @@ from include.ledger.inbox import Arrived, store
 from include.ledger.runs import last_run
 from include.ledger.tokens import Asked, keep_asked, list_customers
 from tests.flows_harness import BUSINESS_DATE, charge, lost
+from tests.register_harness import Register, wanted
 
 NAME = "TKN_MCH0001_20261120_0001.TXT"
 BY = {"by": "ani", "why": "a test"}
@@ -225,6 +226,68 @@ def _tokens_gone(merchant) -> dict[str, int]:
     return {"customers": 2}
 
 
+def _bills(merchant, registration="link") -> Register:
+    merchant.changed({"recurring": {"changes": "person", "bulk": {"sealed": False}}})
+    made = Register(merchant)
+    made.want(wanted(registration=registration))
+    return made
+
+
+def _asked_for(merchant) -> Register:
+    made = _bills(merchant)
+    made.register()
+    return made
+
+
+def _live(merchant) -> Register:
+    made = _asked_for(merchant)
+    merchant.later(minutes=5)
+    made.hear(made.registered())
+    made.take_in()
+    return made
+
+
+def _over(made: Register) -> None:
+    made.want(wanted(status="cancelled"))
+    made.register()
+
+
+def _dearer(made: Register) -> None:
+    made.want(wanted(amount="120000.00"))
+    made.register()
+
+
+def _bill(scene, *more, **about):
+    def prepare(merchant):
+        made = scene(merchant)
+        for one in more:
+            one(made)
+        return {"billing_number": "B-1", **about}
+
+    return prepare
+
+
+def _bill_row(merchant) -> dict[str, Any]:
+    return merchant.sql("SELECT * FROM bill")[0]
+
+
+def _bill_state(merchant) -> str:
+    return _bill_row(merchant)["state"]
+
+
+def _sent_file(merchant) -> dict[str, Any]:
+    (name,) = _bills(merchant, "bulk").register().files
+    return {"file_name": name}
+
+
+def _lost_file(merchant, *, there: bool = False) -> dict[str, Any]:
+    made = _bills(merchant, "bulk")
+    merchant.server.plan("rename", **({"after": lost()} if there else {"before": lost()}))
+    with pytest.raises(DeliveryUnknown):
+        made.register()
+    return {"file_name": "REG_MCH0001_20261120_0001.TXT"}
+
+
 CASES = {
     "take_in_again": Case(
         lambda merchant: _notified(merchant, NotificationState.FAILED), "(payment) waits again",
@@ -339,6 +402,35 @@ CASES = {
         {
             "another number": (lambda merchant: {**_tokens_gone(merchant), "customers": 3}, "2 customers lose"),
             "nothing is stopped": (lambda merchant: _ask_for_tokens(merchant, 1) or {"customers": 1}, "No loss"),
+        },
+    ),
+    "cancel_bill": Case(
+        _bill(_live), "asks DOKU to end it", lambda merchant: _bill_state(merchant) == "cancelling",
+        {"ended already": (_bill(_live, _over), "is cancelled already")},
+    ),
+    "bill_ended": Case(
+        _bill(_live, evidence="dashboard"), "on ani's word", lambda merchant: _bill_state(merchant) == "cancelled",
+        {"not at DOKU": (_bill(_asked_for, evidence="dashboard"), "does not charge it anyway")},
+    ),
+    "bill_updated": Case(
+        _bill(_live, _dearer), "has the terms", lambda merchant: _bill_row(merchant)["asked_terms"]
+        == _bill_row(merchant)["terms_digest"],
+        {"nothing to tell": (_bill(_live), "no terms that DOKU does not know")},
+    ),
+    "ask_again": Case(
+        _bill(_asked_for), "asked for anew", lambda merchant: _bill_state(merchant) == "wanted",
+        {"registered": (_bill(_live), "is active")},
+    ),
+    "registration_arrived": Case(
+        _lost_file, "is delivered", lambda merchant: _bill_state(merchant) == "asked",
+        {"not unknown": (_sent_file, "not unknown")},
+    ),
+    "registration_never_arrived": Case(
+        _lost_file, "go into the next file", lambda merchant: merchant.sql(
+            "SELECT state FROM registration_file")[0]["state"] == "withdrawn",
+        {
+            "not unknown": (_sent_file, "not unknown"),
+            "at the server": (lambda merchant: _lost_file(merchant, there=True), "did arrive"),
         },
     ),
     "confirm": Case(
