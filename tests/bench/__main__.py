@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plain-runs", type=int, default=1, help="of the plain pipeline; 0: none")
     parser.add_argument("--sqlite", type=int, default=0, help="rows to measure on SQLite too; 0: none")
     parser.add_argument("--rows-per-batch", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=2, help="processes for the tasks of single batches")
     parser.add_argument("--profile", action="store_true", help="keep a profile of each stage (slower; no yardstick)")
     parser.add_argument("--into", type=Path, default=None, help="folder for the picture and the figures, as docs")
     chosen = parser.parse_args(arguments)
@@ -53,7 +54,7 @@ def _measure(rows: int, chosen: argparse.Namespace, *, sqlite: bool) -> Measured
         for run in range(chosen.runs):
             _say(f"{rows:,} rows on {measured.database}, run {run + 1}")
             scene = ground.scene(rows)
-            _day(ground, scene, measured, profile=chosen.profile, with_yardstick=not (sqlite or chosen.profile))
+            _day(ground, scene, measured, chosen, with_yardstick=not (sqlite or chosen.profile))
             ground.gone(scene)
             if run < chosen.plain_runs and not sqlite and not chosen.profile:
                 _say("the plain pipeline")
@@ -63,8 +64,10 @@ def _measure(rows: int, chosen: argparse.Namespace, *, sqlite: bool) -> Measured
     return measured
 
 
-def _day(ground: Ground, scene: Scene, measured: Measured, *, profile: bool, with_yardstick: bool) -> None:
-    told = Told.of(scene, ground.servers, _OUTPUT / f"profile_{measured.rows}" if profile else None)
+def _day(ground: Ground, scene: Scene, measured: Measured, chosen: argparse.Namespace, *, with_yardstick: bool) -> None:
+    kept = _OUTPUT / f"profile_{measured.rows}" if chosen.profile else None
+    workers = 1 if chosen.profile or measured.database == "SQLite" else chosen.workers
+    told = Told.of(scene, ground.servers, kept, workers)
     measured.add("ours", "submit", child("ours", told, "submit"))
     yardstick = Yardstick(scene, ground.servers, scene.root / "yardstick")
     if with_yardstick:

@@ -184,12 +184,13 @@ class Told:
     environment: Mapping[str, str]
     servers: tuple[int, ...]
     profile_to: str | None = None
+    workers: int = 1
 
     @classmethod
-    def of(cls, scene: Scene, servers: Servers, profile_to: Path | None = None) -> Self:
+    def of(cls, scene: Scene, servers: Servers, profile_to: Path | None = None, workers: int = 1) -> Self:
         """What is to be known of a scene."""
         kept = str(profile_to) if profile_to else None
-        return cls(str(scene.root), scene.profile, scene.environment(), servers.pids, kept)
+        return cls(str(scene.root), scene.profile, scene.environment(), servers.pids, kept, workers)
 
     def dumps(self) -> str:
         """As JSON."""

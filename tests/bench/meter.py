@@ -47,11 +47,16 @@ class Meter:
         reset_peak()
         self._at = (time.perf_counter(), processor_seconds(), sum(tree_seconds(pid) for pid in self._servers))
 
-    def ends(self, stage: str) -> None:
-        """All since the last stage ended, or since the beginning, was this stage; several parts of one add up."""
+    def ends(self, stage: str, highest: float = 0.0) -> None:
+        """All since the last stage ended, or since the beginning, was this stage; several parts of one add up.
+
+        Args:
+            stage: Its name.
+            highest: The most memory (MiB) that a process beside this one held meanwhile.
+        """
         now = (time.perf_counter(), processor_seconds(), sum(tree_seconds(pid) for pid in self._servers))
         wall, cpu, servers = (after - before for before, after in zip(self._at, now, strict=True))
-        self.costs.append(Cost(stage, wall, cpu, servers, peak()))
+        self.costs.append(Cost(stage, wall, cpu, servers, max(peak(), highest)))
         self._begin()
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Our flows, stage by stage, in a process of their own: `python -m tests.bench.ours submit|reconcile` (told by stdin).
 
-What Airflow does between the tasks is not in it; each task would begin with the stage `start` once more.
+What Airflow does between the tasks is not in it; each task would begin with the stage `start` once more. The tasks of
+single batches (rendering, delivery) are done by as many processes as there are workers, as Airflow's mapped tasks are.
 """
 
 import json
@@ -8,23 +9,24 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.bench.meter import Meter, added, profiled
+from tests.bench.meter import Meter, added, peak, profiled, reset_peak
 
 if TYPE_CHECKING:
     from include.flows.context import FlowContext
     from tests.bench.ground import Told
 
-SUBMIT: Final = ("start", "read and stage", "claim", "render and seal", "approve", "tell claims", "deliver", "books")
+SUBMIT: Final = ("start", "read and stage", "claim", "render and seal", "approve", "tell and deliver", "books")
 RECONCILE: Final = ("start", "fetch", "open and stage", "match", "conclude", "plan next", "write back", "books")
 
 _ENDS: Final = {
     "claim: everything staged": "read and stage",
     "claim: committed": "claim",
     "brakes: judged": "approve",
-    "deliver: claims told": "tell claims",
     "ingest: everything staged": "open and stage",
     "ingest: committed": "match",
     "plan next: committed": "plan next",
@@ -52,6 +54,35 @@ class _Clockwork:
             found = profiled(Path(self._told.profile_to), stage.replace(" ", "_"))(flow)
         self.meter.ends(stage)
         return found
+
+    def run_each(self, stage: str, flow: Callable[[int], Any], batch_ids: list[int]) -> None:
+        """A flow for each batch, by so many processes as work on mapped tasks."""
+        workers = min(self._told.workers, len(batch_ids))
+        if workers < 2:
+            for batch_id in batch_ids:
+                self.run(stage, partial(flow, batch_id))
+            return
+
+        def task(batch_id: int) -> float:
+            reset_peak()
+            flow(batch_id)
+            return peak()
+
+        _TASKS[stage] = task
+        with get_context("fork").Pool(workers) as pool:
+            highest = max(pool.map(_do, [(stage, batch_id) for batch_id in batch_ids], chunksize=1))
+            pool.close()
+            pool.join()
+        self.meter.ends(stage, highest)
+
+
+_TASKS: dict[str, Callable[[int], float]] = {}
+"""What a forked process finds when it is told of a batch."""
+
+
+def _do(of: tuple[str, int]) -> float:
+    stage, batch_id = of
+    return _TASKS[stage](batch_id)
 
 
 @contextmanager
@@ -96,11 +127,9 @@ def submit(told: "Told") -> list[dict[str, Any]]:
         run = _run(context, "submit")
         clockwork.meter.ends("start")
         batch_ids = clockwork.run("claim", lambda: extract_and_claim(context, run))
-        for batch_id in batch_ids:
-            clockwork.run("render and seal", lambda: render_and_seal(context, batch_id, run.run_id))  # noqa: B023
+        clockwork.run_each("render and seal", lambda one: render_and_seal(context, one, run.run_id), batch_ids)
         clockwork.run("approve", lambda: judge_run(context, run.run_id))
-        for batch_id in batch_ids:
-            clockwork.run("deliver", lambda: deliver(context, batch_id, run.run_id))  # noqa: B023
+        clockwork.run_each("tell and deliver", lambda one: deliver(context, one, run.run_id), batch_ids)
         clockwork.run("books", lambda: close_submit_run(context, run))
     return [cost.as_json() for cost in added(clockwork.meter.costs)]
 

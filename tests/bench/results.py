@@ -17,7 +17,7 @@ PHASES: Final = ("submit", "reconcile")
 BESIDE: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "submit": {
         "read and stage": ("copy out",), "claim": ("copy in",), "render and seal": ("copy lines out", "seal"),
-        "tell claims": ("copy claims",), "deliver": ("put",),
+        "tell and deliver": ("copy claims", "put"),
     },
     "reconcile": {
         "fetch": ("get",), "open and stage": ("open", "copy in"), "match": ("update",),
