@@ -1,11 +1,12 @@
 """Writing customers' tokens to the merchant's table `doku_tokens`: safe to write twice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, DateTime, Engine, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import Column, DateTime, Engine, Integer, MetaData, String, Table, UniqueConstraint, select
 
+from include.billing.engine import billing_connection, errors_named
 from include.billing.types import name_text
 from include.billing.upsert import Terms, UpsertCounts
 from include.billing.written_table import WrittenTable, check_table, create_table, upsert
@@ -57,6 +58,21 @@ def create_tokens_table(engine: Engine, name: str = TOKENS_TABLE) -> None:
 def check_tokens_table(engine: Engine, name: str = TOKENS_TABLE) -> None:
     """See that the table has every column, and a unique key. Raises as `check_table`."""
     check_table(engine, _tokens(name))
+
+
+def known_tokens(engine: Engine, billing_source: str, profile: str, *, table: str) -> Iterator[Mapping[str, Any]]:
+    """What the table says of a profile's tokens: customer_id, token, status and chosen; streamed.
+
+    Raises:
+        BillingUnreachable: The database does not answer now.
+        BillingError: The table or a column is missing.
+    """
+    target = tokens_table(table)
+    columns = (target.c.customer_id, target.c.token, target.c.status, target.c.chosen)
+    query = select(*columns).where(target.c.billing_source == billing_source, target.c.profile == profile)
+    with errors_named(engine, what=f"table {table}"), billing_connection(engine) as connection:
+        streamed = connection.execution_options(stream_results=True, yield_per=10_000)
+        yield from (dict(row) for row in streamed.execute(query).mappings())
 
 
 def upsert_tokens(

@@ -11,6 +11,7 @@ from include.flows.manifests import folder_of, manifest_at
 from include.flows.recurring.verify import findings_of_bills
 from include.flows.recurring.verify_register import findings_of_register
 from include.flows.seal import render_batch
+from include.flows.tokens.verify import findings_of_tokens
 from include.ledger.audit import (
     attempts_of,
     batches_out_of_step,
@@ -47,6 +48,7 @@ def findings(context: FlowContext) -> Iterator[str]:
     yield from _billing(context)
     yield from findings_of_bills(context)
     yield from findings_of_register(context)
+    yield from findings_of_tokens(context)
 
 
 def _ledger(context: FlowContext) -> Iterator[str]:

@@ -337,6 +337,17 @@ def note_tokens_told(ledger: Ledger, account: Account, rows: Sequence[Mapping[st
                 connection.execute(update(customer_token).where(*where).values(told_at=moment))
 
 
+def told_tokens(ledger: Ledger, account: Account) -> dict[tuple[str, str], tuple[str, bool, bool]]:
+    """By customer and fingerprint: state, whether it is chosen, and whether the merchant was told just that."""
+    token = customer_token.c
+    columns = (token.customer_id, token.token_fingerprint, token.state, token.chosen, token.told_at)
+    with ledger.read() as connection:
+        rows = connection.execute(select(*columns).where(*_of(customer_token, account)))
+        return {
+            (row.customer_id, row.token_fingerprint): (row.state, row.chosen, row.told_at is not None) for row in rows
+        }
+
+
 # --- for people --------------------
 
 _FIGURES: Final = """

@@ -22,6 +22,7 @@ from include.flows.tokens.ask import Answers, ask_for_tokens
 from include.flows.tokens.customers import Listed, list_token_customers
 from include.flows.tokens.settle import settle_tokens
 from include.flows.tokens.tell import tell_tokens
+from include.flows.tokens.verify import findings_of_tokens
 from include.ledger.runs import Run
 from tests.doku_simulator import HttpConfig
 from tests.doku_simulator.behaviour import Fault
@@ -541,6 +542,30 @@ def test_no_token_stands_in_events_words_or_results(house: House, caplog: pytest
     figures = house.day()
     assert secret not in json.dumps(figures) + caplog.text + repr(house.merchant.sql("SELECT * FROM event"))
     assert secret not in repr(house.merchant.sql("SELECT * FROM token_question"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE doku_tokens SET status = 'lost' WHERE customer_id = 'K1'", "says lost and chosen of the token"),
+        ("UPDATE doku_tokens SET chosen = 0 WHERE customer_id = 'K1'", "the ledger has told it active and chosen"),
+        ("DELETE FROM doku_tokens WHERE customer_id = 'K1'", "has no token with the fingerprint"),
+        ("UPDATE doku_tokens SET token = 'another-one' WHERE customer_id = 'K1'", "that this ledger does not know"),
+    ],
+)
+def test_verify_compares_the_merchants_table(house: House, statement: str, words: str) -> None:
+    house.customers("K1", "K2")
+    house.doku.tokens = {"K1": [item("a" * 32)], "K2": [item("b" * 32)]}
+    house.day()
+    house.doku.tokens["K2"] = []
+    house.day()
+    assert list(findings_of_tokens(house.context)) == []
+    with house.merchant.billing.begin() as connection:
+        connection.execute(sa.text("DELETE FROM doku_tokens WHERE customer_id = 'K2'"))  # lost, and cleared away
+        connection.execute(sa.text(statement))
+    found = list(findings_of_tokens(house.context))
+    assert any(words in finding and "of customer K1" in finding for finding in found)
+    assert not any("a" * 32 in finding for finding in found)
 
 
 # --- against the simulator --------------------
