@@ -47,10 +47,10 @@ def _again(context: FlowContext, report: Report, codes: ResponseCodes, by: str, 
             now = context.clock()
             find_report(connection, report.report_id, for_update=True)  # nobody writes it back meanwhile
             changed = match_again(connection, report_id=report.report_id, profile=report.profile, codes=special, at=now)
-            judge_charges(connection, report.profile, now)
-            resolve_missing(connection, report.profile, now)
             if changed:  # what comes next is decided on again, and the merchant is told again
                 advance_report(connection, report.report_id, ReportState.INGESTED, planned_at=None)
+            judge_charges(connection, report.profile, now)
+            resolve_missing(connection, report.profile, now)
             note = Note(now, by, None, {"why": why, "content": report.content_digest, "changed": changed})
             add_decision(connection, report.profile, "reingest", report.file_name, note)
     context.step("reingest: committed")

@@ -16,6 +16,7 @@ from include.ledger.fates import Terms
 from include.ledger.runs import Run
 from include.ledger.store import lock
 from include.ledger.types import UtcDateTime
+from include.ledger.work_tables import analyse
 
 OLDEST_PLAN_DAYS: Final = 100
 """A plan older than this is not looked for among charges that are gone: it was seen on every day since."""
@@ -32,7 +33,7 @@ _BUSY: Final = """
     GROUP BY s.fingerprint{amount} HAVING count(*) > 1
     UNION
     SELECT a.token_fingerprint FROM batch b JOIN attempt a ON a.batch_id = b.batch_id
-    WHERE b.execute_date >= :since AND a.token_fingerprint IS NOT NULL
+    WHERE b.execute_date >= :since AND a.token_fingerprint IN (SELECT s.fingerprint {candidates})
     GROUP BY a.token_fingerprint HAVING count(*) >= :least
 """
 
@@ -169,6 +170,7 @@ def close_spent_periods(connection: Connection, terms: Terms, keeping: Keeping) 
         return
     values = {"billing_source": terms.billing_source, "most": terms.again.max_per_period}
     connection.execute(text(dedent(_SPENT).format(month=_MONTH)), values)
+    analyse(connection, "staged_spent")
     if keeping is not None:
         run, now = keeping
         connection.execute(_at(now, _KEEP_SPENT), {"run_id": run.run_id})

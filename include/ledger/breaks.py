@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, BindParameter, Connection, String, bindparam, text
 
 from include.ledger.types import UtcDateTime
+from include.ledger.work_tables import analyse
 
 RULE: Final = "rule"
 """Who resolved a break, where no person did."""
@@ -197,12 +198,34 @@ _AGAIN: Final = f"""
     WHERE recon_break.details <> excluded.details
 """
 
+# Charges of which something is new: said by a report after which nothing is decided yet, or by somebody else; with an
+# attempt that is not over; or with such a break already. Not every charge with several attempts there ever was.
+_TOUCHED: Final = """
+    CREATE TEMPORARY TABLE staged_touched AS
+    SELECT a.billing_source, a.charge_id
+    FROM report_file f JOIN report_line r ON r.report_id = f.report_id
+    JOIN attempt a ON a.invoice_number = r.invoice_number
+    WHERE f.profile = :profile AND f.state IN ('ingested', 'written_back') AND f.planned_at IS NULL
+      AND (a.attempt_no > 1 OR EXISTS (SELECT 1 FROM attempt x WHERE x.previous_invoice_number = a.invoice_number))
+    UNION
+    SELECT a.billing_source, a.charge_id FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
+    WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND a.profile = :profile
+    UNION
+    SELECT a.billing_source, a.charge_id FROM batch b JOIN attempt a ON a.batch_id = b.batch_id
+    WHERE b.profile = :profile AND b.state NOT IN ('reconciled', 'withdrawn') AND a.attempt_no > 1
+    UNION
+    SELECT a.billing_source, a.charge_id FROM recon_break k JOIN attempt a ON a.invoice_number = k.invoice_number
+    WHERE k.profile = :profile AND k.kind IN ('paid_while_in_flight', 'collected_twice')
+      AND (k.state <> 'resolved' OR k.closed_by = 'rule')
+"""
+
 _LATER: Final = """
     SELECT l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount,
            coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = l.invoice_number), 0) AS strength,
            min(e.attempt_no) AS paid_no,
            CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 0 ELSE 1 END AS gone
-    FROM attempt l JOIN batch b ON b.batch_id = l.batch_id
+    FROM staged_touched t JOIN attempt l ON l.billing_source = t.billing_source AND l.charge_id = t.charge_id
+    JOIN batch b ON b.batch_id = l.batch_id
     JOIN attempt e ON e.billing_source = l.billing_source AND e.charge_id = l.charge_id AND e.attempt_no < l.attempt_no
     JOIN outcome p ON p.invoice_number = e.invoice_number AND p.status IN ('paid', 'reversed')
     WHERE l.profile = :profile AND l.attempt_no > 1
@@ -354,13 +377,13 @@ def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:
         profile: Whose attempts they are.
         at: Now.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("ANALYZE judged"))
+    analyse(connection, "judged")
     listed = "string_agg" if connection.dialect.name == "postgresql" else "group_concat"
     forms = {"said": _SAID, "again": _AGAIN}
     order = " ORDER BY s.words" if listed == "string_agg" else ""  # SQLite keeps the subquery's order
     words = {"listed": f"{listed}(s.words, '; '{order})"}
     connection.execute(text(dedent(_SPOKEN)))
+    analyse(connection, "spoken")
     for statement in (_OPEN + _CONFLICT, _OPEN + _DISAGREE, _AGREE):
         _run(connection, statement.format(**forms, **words), at, {"profile": profile})
     for table in ("spoken", "judged"):
@@ -368,8 +391,16 @@ def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:
 
 
 def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
-    """Open, and resolve, the breaks that several attempts of one charge are: paid, and another one was made."""
+    """Open, and resolve, the breaks that several attempts of one charge are: paid, and another one was made.
+
+    Args:
+        connection: In a writing transaction, before it is decided what comes next for new reports
+            (`report_file.planned_at`).
+    """
+    connection.execute(text(dedent(_TOUCHED)), {"profile": profile})
+    analyse(connection, "staged_touched")
     connection.execute(text(dedent(f"CREATE TEMPORARY TABLE staged_later AS {_LATER}")), {"profile": profile})
+    analyse(connection, "staged_later")
     connection.execute(text(dedent(_PAID_TWICE)))
     for statement in (
         _OPEN + _WHILE_IN_FLIGHT,
@@ -379,7 +410,7 @@ def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
     ):
         terms = {"profile": profile} if ":profile" in statement else {}
         _run(connection, statement, at, terms)
-    for table in ("staged_twice", "staged_later"):
+    for table in ("staged_twice", "staged_later", "staged_touched"):
         connection.execute(text(f"DROP TABLE {table}"))
 
 

@@ -26,7 +26,7 @@ from include.ledger.quarantine import note_quarantine
 from include.ledger.runs import Run, RunRequest, advance_run, find_run, insert_run
 from include.ledger.store import Workspace, lock
 from include.ledger.tables import attempt, batch
-from include.ledger.work_tables import staged_charge
+from include.ledger.work_tables import analyse, staged_charge
 
 _KEEP_PASSED_OVER: Final = """
     INSERT INTO run_charge (run_id, row_no, charge_id, customer_id, amount, currency, fate, reason)
@@ -134,8 +134,7 @@ class _Undone(Exception):
 
 def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading, now: datetime) -> list[int]:
     _refuse_lost_rows(connection, reading)
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("ANALYZE staged_charge"))
+    analyse(connection, "staged_charge")
     lock_caps(connection)
     terms = Terms(plan.billing_source, plan.profile, plan.release_by_person, plan.execute_date, plan.again)
     decide_fates(connection, terms)
@@ -148,8 +147,7 @@ def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading,
     reason = _why_not(connection, run)
     if reason:
         hold_the_rest(connection, reason)
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("ANALYZE staged_fate"))
+    analyse(connection, "staged_fate")
     keep = {"run_id": run.run_id}
     connection.execute(text(dedent(_KEEP_PASSED_OVER)), keep)
     connection.execute(text(dedent(_KEEP_QUARANTINED)), {**keep, "billing_source": plan.billing_source})

@@ -18,6 +18,7 @@ from include.ledger.breaks import judge_attempts, judge_lines, resolve_read_agai
 from include.ledger.growth import note_growth
 from include.ledger.tables import outcome, report_line
 from include.ledger.types import UtcDateTime
+from include.ledger.work_tables import analyse
 
 _AGAIN: Final = """
     CREATE TEMPORARY TABLE staged_again AS
@@ -141,8 +142,7 @@ def match(connection: Connection, *, report_id: int, profile: str, codes: Specia
     Args:
         connection: In a writing transaction of a workspace, with matching of this profile locked by the caller.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("ANALYZE staged_line"))
+    analyse(connection, "staged_line")
     connection.execute(text(dedent(_AGAIN)))
     key = {"report_id": report_id}
     connection.execute(classified(_CLASSIFY, codes), {**key, "profile": profile})

@@ -6,7 +6,7 @@ log, and two copies of a task cannot meet in them.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Date, Integer, MetaData, String, Table, Text, text
 
 from include.ledger.types import Key
 
@@ -81,3 +81,9 @@ staged_known = Table(
     prefixes=_TEMPORARY,
     comment="Attempts that the billing database knows of listed charges.",
 )
+
+
+def analyse(connection: Connection, table: str) -> None:
+    """Tell PostgreSQL how large a temporary table is; it would guess, and read whole tables for a handful of rows."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"ANALYZE {table}"))
