@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Engine, Text, cast, column, select, table
+from sqlalchemy import Engine, String, Text, cast, column, inspect, select, table
 
 from include.billing.engine import billing_connection, errors_named
 from include.billing.outcomes_table import outcomes_table
@@ -41,9 +41,12 @@ def known_attempts(
     if listed_in is not None:
         schema, _, name = listed_in.rpartition(".")
         view = table(name, column(charge_id), schema=schema or None)
-        # Not a correlated EXISTS: the casts keep an index from it, and some databases would then read the whole view
-        # once for every attempt.
-        query = query.where(cast(target.c.charge_id, Text).in_(select(cast(view.c[charge_id], Text))))
+        # Not a correlated EXISTS: some databases would then read the whole view once for every attempt.
+        listed = view.c[charge_id]
+        if _alike(engine, listed_in, charge_id):
+            query = query.where(target.c.charge_id.in_(select(listed)))
+        else:
+            query = query.where(cast(target.c.charge_id, Text).in_(select(cast(listed, Text))))
     with errors_named(engine, what=f"table {outcomes}"), billing_connection(engine) as connection:
         streamed = connection.execution_options(stream_results=True, yield_per=10_000)
         rows = streamed.execute(query.order_by(target.c.charge_id, target.c.attempt_no))
@@ -59,3 +62,16 @@ def known_charges(engine: Engine, billing_source: str, profile: str, *, outcomes
         streamed = connection.execution_options(stream_results=True, yield_per=10_000)
         rows = streamed.execute(query.order_by(target.c.charge_id, target.c.attempt_no))
         yield from (dict(row) for row in rows.mappings())
+
+
+def _alike(engine: Engine, view: str, charge_id: str) -> bool:
+    """Whether the view's ids compare with ours as they are, and so by the index: without it all history is read.
+
+    Only PostgreSQL is asked. Elsewhere two texts may have collations that cannot be compared.
+    """
+    if engine.dialect.name != "postgresql":
+        return False
+    schema, _, name = view.rpartition(".")
+    with errors_named(engine, what=f"view {view}"), billing_connection(engine) as connection:
+        columns = inspect(connection).get_columns(name, schema or None)
+    return any(str(one["name"]) == charge_id and isinstance(one["type"], String) for one in columns)

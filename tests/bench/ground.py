@@ -33,7 +33,9 @@ _TALKATIVE: Final = {
     "auto_explain.log_analyze": "on", "auto_explain.log_timing": "off", "auto_explain.log_buffers": "on",
 }  # fmt: skip
 
-_UNHINDERED: Final = {"max_count": 10**9, "max_total": 10**14, "max_setup_declines": 10**9}
+_UNHINDERED: Final = {
+    "max_count": 10**9, "max_total": 10**14, "max_setup_declines": 10**9, "unusual_factor": 1e6,
+}  # fmt: skip
 """Brakes that are judged and let everything pass."""
 
 
@@ -47,13 +49,25 @@ class Servers:
 
     @classmethod
     @contextmanager
-    def started(cls, log_to: Path | None = None) -> Iterator[Self]:
-        """Start both; stop them at the end. `log_to`: a file for the slow statements, with their plans."""
-        with postgres_server({**SETTINGS, **(_TALKATIVE if log_to else {})}) as postgres, openssh_server() as openssh:
-            yield cls(postgres, openssh, (_postmaster(postgres), _listener(openssh.port)))
+    def started(cls, log_to: Path | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """Start both; stop them at the end.
+
+        Args:
+            log_to: A file for the slow statements, with their plans.
+            settings: More of PostgreSQL's.
+        """
+        chosen = {**SETTINGS, **(_TALKATIVE if log_to else {}), **(settings or {})}
+        with postgres_server(chosen) as postgres, openssh_server() as openssh:
+            servers = cls(postgres, openssh, (_postmaster(postgres), _listener(openssh.port)))
+            yield servers
             if log_to is not None:
                 log_to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(_data(postgres).parent / "server.log", log_to)
+                shutil.copyfile(servers.log, log_to)
+
+    @property
+    def log(self) -> Path:
+        """PostgreSQL's log."""
+        return _data(self.postgres).parent / "server.log"
 
     def psql(self, database: str) -> list[str]:
         """The `psql` command for a database."""
@@ -203,10 +217,17 @@ class Told:
 
 
 @contextmanager
-def ground(root: Path, rows_per_batch: int, *, sqlite: bool = False, log_to: Path | None = None) -> Iterator[Ground]:
-    """Servers and a folder for everything; gone at the end."""
+def ground(
+    root: Path,
+    rows_per_batch: int,
+    *,
+    sqlite: bool = False,
+    log_to: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Ground]:
+    """Servers (as `Servers.started`) and a folder for everything; gone at the end."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
-        yield Ground(root, stack.enter_context(Servers.started(log_to)), rows_per_batch, sqlite=sqlite)
+        yield Ground(root, stack.enter_context(Servers.started(log_to, settings)), rows_per_batch, sqlite=sqlite)

@@ -15,24 +15,27 @@ from tests.stack.databases import Database
 LAST: Final = DAY - timedelta(days=7)
 """The history's last day: nothing of it is open."""
 
-_REPORTS: Final = """
-    INSERT INTO report_file (profile, file_name, content_digest, size, artefact, state, line_count, fetched_at,
-        ingested_at, planned_at, written_back_at)
-    SELECT b.profile, 'RPT_' || b.file_name, lpad(to_hex(b.batch_id), 64, '0'), 1, 'none', 'written_back', b.line_count,
-        b.created_at, b.created_at, b.created_at, b.created_at
-    FROM batch b
-"""
-
 _LINES: Final = """
     INSERT INTO report_line (report_id, line_no, invoice_number, amount, currency, response_code, status, line_class)
-    SELECT f.report_id, a.line_no, a.invoice_number, a.amount, a.currency, o.response_code, o.status, 'answer'
+    SELECT o.report_id, o.report_line_no, a.invoice_number, a.amount, a.currency, o.response_code, o.status, 'answer'
     FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
-    JOIN batch b ON b.batch_id = a.batch_id JOIN report_file f ON f.file_name = 'RPT_' || b.file_name
+"""
+
+# Of each run, what it neither sent nor took for good.
+_PASSED_OVER: Final = """
+    INSERT INTO run_charge (run_id, row_no, charge_id, customer_id, amount, currency, fate, reason)
+    SELECT r.run_id, n, 'P-' || r.run_id || '-' || n, 'K', 1, 'IDR', 'held', 'late' FROM run r, generate_series(1, 50) n
+"""
+_REJECTED: Final = """
+    INSERT INTO quarantined_charge (run_id, row_no, billing_source, charge_id, amount, currency, reasons)
+    SELECT r.run_id, 100 + n, 'insurance-billing', 'Q-' || r.run_id || '-' || n, 0, 'IDR', 'token:missing'
+    FROM run r, generate_series(1, 20) n
 """
 
 _ANSWERS: Final = """
-    INSERT INTO outcome (invoice_number, status, response_code, amount, decided_at, witness, proof)
-    SELECT a.invoice_number, 'paid', '0000', a.amount, now(), 'status', 'invented' FROM attempt a
+    INSERT INTO outcome (invoice_number, status, response_code, amount, decided_at, witness, report_id, report_line_no)
+    SELECT a.invoice_number, 'paid', '0000', a.amount, now(), 'report', f.report_id, a.line_no
+    FROM attempt a JOIN report_file f ON f.content_digest = lpad(a.batch_id::text, 64, '0')
     WHERE NOT EXISTS (SELECT 1 FROM outcome o WHERE o.invoice_number = a.invoice_number)
 """
 
@@ -60,7 +63,7 @@ def fill_ledger(database: Database, *, days: int, rows: int) -> int:
     try:
         attempts = LongHistory(Ledger.open(engine), last=LAST, rows=rows, days=days).fill()
         with engine.begin() as connection:
-            for statement in (_ANSWERS, *_DONE, _REPORTS, _LINES):
+            for statement in (_ANSWERS, *_DONE, _LINES, _PASSED_OVER, _REJECTED):
                 connection.execute(sa.text(statement))
         _tidy(engine)
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.domain.states import BatchState, RunKind, RunState
+from include.domain.states import BatchState, ReportState, RunKind, RunState
 from include.ledger import tables
 from include.ledger.store import Ledger
 from include.ledger.types import UtcDateTime
@@ -36,14 +36,15 @@ _FIRST = f"""
 
 _ANSWERS = f"""
     {_NUMBERS}
-    INSERT INTO outcome (invoice_number, status, response_code, bank, amount, decided_at, witness, proof)
+    INSERT INTO outcome (invoice_number, status, response_code, bank, amount, decided_at, witness, report_id,
+        report_line_no)
     SELECT a.invoice_number,
         CASE WHEN {_FATE} < 820 THEN 'paid' WHEN {_FATE} < 823 THEN 'unknown' ELSE 'declined' END,
         CASE WHEN {_FATE} < 820 THEN '0000' WHEN {_FATE} < 823 THEN '0068' WHEN {_FATE} < 920 THEN '0051'
              WHEN {_FATE} < 950 THEN '0005' WHEN {_FATE} < 975 THEN '0054' WHEN {_FATE} < 990 THEN '0014'
              WHEN {_FATE} < 998 THEN '0062' ELSE '00N7' END,
         CASE n.n % 5 WHEN 0 THEN 'BCA' WHEN 1 THEN 'MANDIRI' WHEN 2 THEN 'BNI' WHEN 3 THEN 'BRI' ELSE 'CIMB NIAGA' END,
-        a.amount, :at, 'status', 'invented'
+        a.amount, :at, 'report', :report_id, a.line_no
     FROM n JOIN attempt a ON a.batch_id = :batch_id AND a.line_no = n.n
     WHERE :answered = 1 OR n.n % 7 <> 0
 """
@@ -60,9 +61,10 @@ _AGAIN = """
 """
 
 _AGAIN_ANSWERS = """
-    INSERT INTO outcome (invoice_number, status, response_code, bank, amount, decided_at, witness, proof)
+    INSERT INTO outcome (invoice_number, status, response_code, bank, amount, decided_at, witness, report_id,
+        report_line_no)
     SELECT invoice_number, CASE WHEN line_no % 5 < 3 THEN 'paid' ELSE 'declined' END,
-        CASE WHEN line_no % 5 < 3 THEN '0000' ELSE '0051' END, 'BCA', amount, :at, 'status', 'invented'
+        CASE WHEN line_no % 5 < 3 THEN '0000' ELSE '0051' END, 'BCA', amount, :at, 'report', :report_id, line_no
     FROM attempt WHERE batch_id = :batch_id
 """
 
@@ -106,7 +108,8 @@ class LongHistory:
                 values = {"day": number, "rows": self.rows, "today": day, "batch_id": batch_id,
                           "source": self.source, "profile": self.profile}  # fmt: skip
                 self._execute(connection, _FIRST, values)
-                answered = {"at": self._at(day, 14), "answered": int(day != self.last)}
+                report_id = self._report(connection, batch_id, day)
+                answered = {"at": self._at(day, 14), "answered": int(day != self.last), "report_id": report_id}
                 self._execute(connection, _ANSWERS, {**values, **answered})
                 self._decide(connection, batch_id, day)
                 if number >= 5:
@@ -119,7 +122,8 @@ class LongHistory:
         batch_id = self._batch(connection, run_id, day, 2)
         values = {"batch_id": batch_id, "earlier": earlier, "today": day, "rows": self.rows}
         self._execute(connection, _AGAIN, values)
-        self._execute(connection, _AGAIN_ANSWERS, {"batch_id": batch_id, "at": self._at(day, 15)})
+        answered = {"batch_id": batch_id, "at": self._at(day, 15), "report_id": self._report(connection, batch_id, day)}
+        self._execute(connection, _AGAIN_ANSWERS, answered)
         self._decide(connection, batch_id, day)
         self._count(connection, batch_id)
 
@@ -148,6 +152,17 @@ class LongHistory:
             "total_amount": 0, "state": state, "created_at": self._at(day, 6),
         }  # fmt: skip
         inserted = connection.execute(tables.batch.insert().values(values)).inserted_primary_key
+        assert inserted is not None
+        return int(inserted[0])
+
+    def _report(self, connection: sa.Connection, batch_id: int, day: date) -> int:
+        values = {
+            "profile": self.profile, "file_name": f"RPT_{batch_id}.TXT", "content_digest": f"{batch_id:064}", "size": 1,
+            "artefact": "none", "state": ReportState.WRITTEN_BACK, "line_count": self.rows,
+            "fetched_at": self._at(day, 13), "ingested_at": self._at(day, 14), "planned_at": self._at(day, 14),
+            "written_back_at": self._at(day, 14),
+        }  # fmt: skip
+        inserted = connection.execute(tables.report_file.insert().values(values)).inserted_primary_key
         assert inserted is not None
         return int(inserted[0])
 

@@ -17,6 +17,7 @@ def _tell(database: BillingDatabase, *charge_ids: str) -> None:
     create_outcomes_table(database.engine)
     row: dict[str, Any] = {
         "billing_source": "insurer", "profile": "insurance", "attempt_no": 1, "ledger_id": "6f6e1b7e", "amount": 1,
+        "batch_name": "TKN_1.TXT",
         "status": "in_flight", "currency": "IDR", "updated_at": datetime(2026, 11, 22, tzinfo=UTC).replace(tzinfo=None),
     }  # fmt: skip
     database.insert("doku_charge_outcomes", [row | {"charge_id": charge_id} for charge_id in charge_ids])
