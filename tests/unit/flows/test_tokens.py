@@ -122,6 +122,16 @@ class House:
 
 @pytest.fixture
 def house(merchant: Merchant) -> House:
+    return _house(merchant)
+
+
+@pytest.fixture
+def house_on_each(merchant_on_each: Merchant) -> House:
+    """The same, once on each database that a ledger may live on."""
+    return _house(merchant_on_each)
+
+
+def _house(merchant: Merchant) -> House:
     with merchant.billing.begin() as connection:
         kinds = "customer_id VARCHAR(60), billing_number VARCHAR(60), channel VARCHAR(60), masked_card VARCHAR(60)"
         connection.execute(sa.text(f"CREATE TABLE customers ({kinds})"))
@@ -135,7 +145,8 @@ def house(merchant: Merchant) -> House:
 # --- what DOKU gives --------------------
 
 
-def test_tokens_come_change_and_are_lost(house: House) -> None:
+def test_tokens_come_change_and_are_lost(house_on_each: House) -> None:
+    house = house_on_each
     house.customers("K1", "K2", "K3")
     house.doku.tokens = {"K1": [item("a" * 32)], "K2": [item("b" * 32), item("TOK_1::2", OVO, "")], "K3": []}
     house.change(channels=[CARD])
@@ -308,6 +319,16 @@ def test_a_wrong_key_asks_nobody_else(house: House) -> None:
 @pytest.fixture
 def emptied(house: House) -> House:
     """Ten customers of whom four have lost all; two more lost one of two."""
+    return _emptied(house)
+
+
+@pytest.fixture
+def emptied_on_each(house_on_each: House) -> House:
+    """The same, on each."""
+    return _emptied(house_on_each)
+
+
+def _emptied(house: House) -> House:
     house.change(max_lost_share=0.3, lost_least=2)
     house.customers(*(f"K{number}" for number in range(10)))
     house.doku.tokens = {f"K{number}": [item(f"{number:032}"), item(f"o{number:031}", OVO)] for number in range(10)}
@@ -317,7 +338,8 @@ def emptied(house: House) -> House:
     return house
 
 
-def test_an_unusual_loss_stops_and_a_person_lets_it_go_on(emptied: House) -> None:
+def test_an_unusual_loss_stops_and_a_person_lets_it_go_on(emptied_on_each: House) -> None:
+    emptied = emptied_on_each
     before = emptied.told()
     emptied.merchant.later(hours=1)
     run = emptied.run()
@@ -429,7 +451,8 @@ def test_killed_at_any_step_it_goes_on_and_ends_the_same(house: House) -> None:
         assert _left_behind(house) == expected, names[number]
 
 
-def test_two_copies_at_once_are_one(house: House) -> None:
+def test_two_copies_at_once_are_one(house_on_each: House) -> None:
+    house = house_on_each
     _scene(house)
     house.merchant.later(hours=1)
     run, failed = house.run(), []
@@ -486,7 +509,8 @@ def test_a_token_that_changed_while_it_was_told_is_told_again(house: House) -> N
 # --- charges --------------------
 
 
-def test_a_dead_token_stops_attempts_until_there_is_a_newer_one(house: House) -> None:
+def test_a_dead_token_stops_attempts_until_there_is_a_newer_one(house_on_each: House) -> None:
+    house = house_on_each
     merchant = house.merchant
     merchant.list_charges(
         charge("C1", token="a" * 32, customer_id="K1"), charge("C2", token="b" * 32, customer_id="K2")
@@ -516,7 +540,8 @@ def test_a_dead_token_stops_attempts_until_there_is_a_newer_one(house: House) ->
         ([item("x" * 32, OVO)], "quarantine", "token:missing;token:unfit"),
     ],
 )
-def test_why_the_view_shows_no_token(house: House, tokens: Any, fate: str, reason: str) -> None:
+def test_why_the_view_shows_no_token(house_on_each: House, tokens: Any, fate: str, reason: str) -> None:
+    house = house_on_each
     merchant = house.merchant
     house.change(channels=[CARD])
     house.customers("K1")
