@@ -19,7 +19,8 @@ One DAG for each profile, started by hand only. Each run is one operation: it sh
 
 **Refused** is what would break a promise: settling what DOKU may still charge, closing a charge with a live attempt, sending again
 what may be at DOKU, taking back what was witnessed. Where the profile asks for four eyes (`decisions.four_eyes`), `settle`,
-`close`, `cancel`, `never_arrived` and `file_refused` only propose; another person runs `confirm`. A run that nobody in particular triggered is refused.
+`close`, `cancel`, `never_arrived`, `file_refused`, `cancel_bill`, `bill_ended` and `registration_never_arrived` only propose;
+another person runs `confirm`. A run that nobody in particular triggered is refused.
 
 **When something fails**, the task says in one sentence what is wrong and what to do. Nothing is half done.
 

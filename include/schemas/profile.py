@@ -214,8 +214,8 @@ class Decisions(StrictModel):
 
     four_eyes: bool = Field(
         default=False,
-        description="Settling an attempt, closing or cancelling a charge, and DOKU's word that it never got or refused "
-        "a file take a second person, who confirms it",
+        description="Settling an attempt, closing or cancelling a charge, ending a bill, and DOKU's word that it never "
+        "got or refused a file take a second person, who confirms it",
     )
 
 

@@ -101,7 +101,7 @@ def _registration(context: FlowContext, connection: Connection, one: Waiting, sa
         return _Ending(
             NotificationState.FAILED,
             f"DOKU has registered bill {said.billing_number}, which this profile's register does not have. Find out "
-            "who asked for it; end it in DOKU's dashboard, or list it in the merchant's view and process this anew.",
+            "who asked for it; end it in DOKU's dashboard, or list it in the merchant's view and take this in again.",
         )
     if said.customer_id is not None and said.customer_id != known.customer_id:
         return _Ending(
