@@ -173,7 +173,7 @@ SCENARIOS: Final = {
                 *_submit(), Act(acts.reconcile), Act(people.say_refused, day=3), *_submit(day=3, hour=8),
                 Act(acts.reconcile, day=3, hour=9),
             ),
-            faults=("file_ignored",),
+            faults=({"name": "file_ignored", "match": "*_20261120_0001.TXT"},),
         ),
         Scenario(
             "set-up mended",
