@@ -43,7 +43,7 @@ QUICK_BILLS: Final[Mapping[str, Any]] = {
     "recurring": {"schedule": "", "calls_at_a_time": 5000},
     "http": {"requests_per_second": 500},
     # DOKU's clock stands some days ago, or some hours ahead: see above.
-    "notifications": {"max_age_hours": False, "max_skew_minutes": 1440, "look_seconds": 1},
+    "notifications": {"max_age_hours": False, "max_skew_minutes": 1440, "look_seconds": 3},
 }
 """What makes a few days fit into minutes."""
 
