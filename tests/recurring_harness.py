@@ -11,12 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.domain.bill_events import PaymentResult
+from include.domain.bill_life import BillEventKind
 from include.domain.states import NotificationKind, NotificationState, RunKind
 from include.flows.recurring.payments import apply_payment
 from include.flows.recurring.terms import reader_of, terms_of
 from include.ledger.bill_payments import judge, lock_charges
 from include.ledger.bill_tables import bill, bill_attempt, bill_charge, bill_outcome, bill_testimony, bill_told
 from include.ledger.bill_testimonies import keep_said
+from include.ledger.bills import BillEvent, Key, happen
 from include.ledger.inbox import Arrived, Waiting, conclude, store
 from include.ledger.inbox_tables import notification
 from include.ledger.runs import Run
@@ -56,8 +58,14 @@ class Bills:
             "registration": "link", "terms_digest": "0" * 64, "listed_as": "0" * 64, "state": "active",
             "registered_at": datetime.fromisoformat("2026-11-01T03:00:00+00:00"),
         }  # fmt: skip
+        row = {**values, **changes}
+        key = Key(row["billing_source"], billing_number)
         with self.merchant.ledger.write() as connection:
-            connection.execute(sa.insert(bill).values({**values, **changes}))
+            connection.execute(sa.insert(bill).values(row))
+            if row["state"] == "active":  # and what has made it so
+                terms = {"terms": row["terms_digest"], "asked_by": "link"}
+                for kind in (BillEventKind.WANTED, BillEventKind.ASKED, BillEventKind.REGISTERED):
+                    happen(connection, key, BillEvent(kind, row["registered_at"], "a test", terms))
 
     def change(self, billing_number: str = "B-1", **values: Any) -> None:
         """The register says something else of a bill."""

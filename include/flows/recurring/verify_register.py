@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 
-from include.domain.bill_life import standing
+from include.domain.bill_life import Happened, standing
 from include.domain.errors import ArtefactError
 from include.domain.fingerprints import token_fingerprint
 from include.domain.states import BillState, RegistrationFileState
@@ -23,15 +23,19 @@ def findings_of_register(context: FlowContext) -> Iterator[str]:
         with context.ledger.read() as connection:
             page = bills_in(connection, context.profile.name, list(BillState), after=after, limit=_PAGE)
             for one in page:
-                found = columns_of_standing(standing(events_of(connection, one.key)))
-                yield from _of_bill(context, one, found)
+                yield from _of_bill(context, one, events_of(connection, one.key))
         if len(page) < _PAGE:
             break
         after = page[-1].billing_number
     yield from _of_files(context)
 
 
-def _of_bill(context: FlowContext, one: Bill, found: dict[str, object]) -> Iterator[str]:
+def _of_bill(context: FlowContext, one: Bill, events: list[Happened]) -> Iterator[str]:
+    try:
+        found = columns_of_standing(standing(events))
+    except ValueError:
+        yield f"bill {one.billing_number}: nothing says that it was ever wanted"
+        return
     # What DOKU refused of a bill that goes on stands in its reason alone, and in no event.
     differ = [name for name, value in found.items() if name != "reason" and getattr(one, name) != value]
     if differ:
