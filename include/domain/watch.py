@@ -76,6 +76,7 @@ class Kind(StrEnum):
     CHARGES_MISSING = "charges_missing"
     CHARGES_UNEXPECTED = "charges_unexpected"
     AMOUNTS_NOT_KNOWN = "amounts_not_known"
+    TOKENS_OLD = "tokens_old"
 
 
 SLOW: Final = frozenset(

@@ -33,6 +33,7 @@ from include.flows.watch_due import missing_run
 from include.flows.watch_server import ask_server
 from include.flows.watch_settings import ending_soon
 from include.flows.watch_tell import Send, tell_alerts
+from include.flows.watch_tokens import token_matters
 from include.ledger.alerts import (
     Shown,
     add_notices,
@@ -123,6 +124,7 @@ def _standing(context: FlowContext, connection: Connection, place: Place, watche
     yield from _old(context, connection, place)
     yield from api_matters(context, connection, place)
     yield from bill_matters(context, connection, place)
+    yield from token_matters(context, connection, place)
     yield from ending_soon(context)
     yield from _silent_watchers(context, connection, place, watcher)
 

@@ -97,9 +97,9 @@ def find_run(connection: Connection, run_id: int, *, for_update: bool = False) -
     return _run(found)
 
 
-def last_run(connection: Connection, profile: str, kind: RunKind) -> Run | None:
-    """The newest run of a profile of that kind; None: there is none."""
-    where = (run.c.profile == profile, run.c.kind == kind)
+def last_run(connection: Connection, profile: str, kind: RunKind, *states: RunState) -> Run | None:
+    """The newest run of a profile of that kind, in one of these states where any is named; None: there is none."""
+    where = (run.c.profile == profile, run.c.kind == kind, run.c.state.in_(states or list(RunState)))
     found = connection.execute(select(run).where(*where).order_by(run.c.run_id.desc()).limit(1)).mappings().first()
     return _run(found) if found else None
 

@@ -341,6 +341,9 @@ class Watch(StrictModel):
     written_back_minutes: Minutes | Off = Field(
         default=60, description="After a report was taken in, or a batch withdrawn: the merchant's table says so"
     )
+    tokens_hours: Hours | Off = Field(
+        default=6, description="After schedule.tokens: a run of it has come to its end; only with [tokens]"
+    )
     server_minutes: Minutes | Off = Field(default=60, description="How long DOKU's server may not answer")
     quarantine_days: Days | Off = Field(default=3, description="How long a charge may be quarantined")
     unknown_days: Days | Off = Field(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from include import cli
-from include.domain import watch_api_words, watch_bill_words, watch_words
+from include.domain import watch_api_words, watch_bill_words, watch_token_words, watch_words
 from include.domain.states import BatchState
 from include.domain.watch import Kind, Matter, Watcher
 from include.domain.watch_words import Place
@@ -59,6 +59,8 @@ MATTERS = [
     watch_bill_words.charges_unknown(PLACE, 3, ["R-1", "R-2"], T, T),
     watch_bill_words.charges_not_told(PLACE, T, T),
     watch_bill_words.amounts_not_known(PLACE, 3, ["B-1", "B-2"], T),
+    watch_token_words.tokens_old(PLACE, T, T, T),
+    watch_token_words.tokens_old(PLACE, None, T, T),
 ]
 
 

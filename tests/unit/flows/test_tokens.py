@@ -16,6 +16,8 @@ from include.doku.api import ApiAnswer, ApiSettings, DokuApi
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ApiRefused, ApiUnauthorised, ApiUnreachable, BillingError, NotAllowed, TokensVanished
 from include.domain.states import RunKind
+from include.domain.watch import Watcher
+from include.domain.watch_words import Place
 from include.flows.context import FlowContext
 from include.flows.tokens.accept import accept_token_losses
 from include.flows.tokens.ask import Answers, ask_for_tokens
@@ -23,6 +25,8 @@ from include.flows.tokens.customers import Listed, list_token_customers
 from include.flows.tokens.settle import settle_tokens
 from include.flows.tokens.tell import tell_tokens
 from include.flows.tokens.verify import findings_of_tokens
+from include.flows.watch_tokens import token_matters
+from include.ledger.expectations import note_look
 from include.ledger.runs import Run
 from tests.doku_simulator import HttpConfig
 from tests.doku_simulator.behaviour import Fault
@@ -591,6 +595,34 @@ def test_verify_compares_the_merchants_table(house: House, statement: str, words
     found = list(findings_of_tokens(house.context))
     assert any(words in finding and "of customer K1" in finding for finding in found)
     assert not any("a" * 32 in finding for finding in found)
+
+
+def test_the_watchdog_notices_that_tokens_are_old(house: House) -> None:
+    """By six hours after three in the morning (09:00 in Jakarta), also where a brake waits for a person."""
+    place = Place("insurance", house.context.profile.zone)
+
+    def matters() -> list[str]:
+        with house.merchant.ledger.write() as connection:
+            note_look(connection, "insurance", Watcher.AIRFLOW, house.merchant.now)
+            return [one.words for one in token_matters(house.context, connection, place)]
+
+    house.customers("K1", "K2")
+    house.change(lost_least=0)
+    house.doku.tokens = {"K1": [item("a" * 32)], "K2": [item("b" * 32)]}
+    assert matters() == []  # it is six in the morning, and nobody had looked before
+    house.merchant.later(hours=26)
+    assert matters() == []
+    house.merchant.later(hours=2)
+    (words,) = matters()
+    assert "none ever has" in words
+    house.day()
+    assert matters() == []
+    house.doku.tokens = {}
+    with pytest.raises(TokensVanished):
+        house.day()
+    house.merchant.later(hours=24)
+    (words,) = matters()
+    assert "the last one that did began at" in words
 
 
 # --- against the simulator --------------------
