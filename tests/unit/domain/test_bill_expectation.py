@@ -22,7 +22,8 @@ _LIVES = st.builds(
     lambda schedule, registered, lasts, until: BillLife(
         schedule, registered, None if lasts is None else registered + timedelta(hours=lasts), ZONE, until
     ),
-    _SCHEDULES, _MOMENTS, st.one_of(st.none(), st.integers(0, 20_000)), st.sampled_from([time(0), time(6), time(23, 59)]),
+    _SCHEDULES, _MOMENTS, st.one_of(st.none(), st.integers(0, 20_000)),
+    st.sampled_from([time(0), time(6), time(23, 59)]),
 )  # fmt: skip
 
 
