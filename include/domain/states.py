@@ -205,8 +205,8 @@ CHARGED_BY_DOKU: Final = (BillState.ACTIVE, BillState.CANCELLING)
 class RegistrationFileState(StrEnum):
     """The life of a file that registers bills: as that of a batch, and shorter.
 
-    sealed -> renaming -> delivered; `unknown` when nobody can say, until the server or a person does; `withdrawn` when it
-    provably never became visible, and its bills go into another file.
+    sealed -> renaming -> delivered; `unknown` when nobody can say, until the server or a person does; `withdrawn` when
+    it provably never became visible, and its bills go into another file.
     """
 
     SEALED = "sealed"

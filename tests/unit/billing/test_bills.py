@@ -14,8 +14,8 @@ _VIEW = (
     "CREATE TABLE pledge (no VARCHAR(40), donor VARCHAR(40), amount DECIMAL(18,2), first_day DATE, last_day DATE)",
     (
         "CREATE VIEW doku_bills AS SELECT no AS billing_number, donor AS customer_id, amount, 'IDR' AS currency, "
-        "'date' AS schedule, '1,15' AS schedule_on, first_day AS starts_on, last_day AS ends_on, 'link' AS registration, "
-        "'wanted' AS status FROM pledge"
+        "'date' AS schedule, '1,15' AS schedule_on, first_day AS starts_on, last_day AS ends_on, "
+        "'link' AS registration, 'wanted' AS status FROM pledge"
     ),
 )
 
