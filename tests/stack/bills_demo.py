@@ -36,7 +36,7 @@ JAKARTA: Final = ZoneInfo("Asia/Jakarta")
 _KINDS: Final = ("payment", "registration", "card_update", "amount", "report_ready")
 COUNT: Final = 150
 _QUIET_SECONDS: Final = 20.0
-_STAGE_SECONDS: Final = 120.0
+_STAGE_SECONDS: Final = 240.0
 
 QUICK_BILLS: Final[Mapping[str, Any]] = {
     "schedule": {**QUICK["schedule"], "tokens": "0 3 29 2 *"},
@@ -138,11 +138,15 @@ class _Days:
     def play(self, story: Story, first: date, today: date) -> dict[str, Any]:
         """All of it; the books of a batch, where there is one, by `batch`."""
         batches = load_profile(self._scene.profiles / f"{self._scene.profile}.toml").sends_batches
-        client, dags = self._airflow.client, [self._recurring]
+        client, tokens = self._airflow.client, f"doku_tokens__{self._scene.profile}"
         with self._progress.step("Waiting for the DAGs to be read"):
-            client.wait_for_dags(*dags)
+            client.wait_for_dags(self._recurring, *([tokens] if batches else []))
         client.unpause(self._recurring)
         self._doku.told_where(self._airflow.url, self._scene.profile)
+        asked = ""
+        if batches:  # beside the bills
+            client.unpause(tokens)
+            asked = client.trigger(tokens)
         with self._progress.step("Registering bills: links for some, a file for the others"):
             self._run_now()
             self._wait_for_file()
@@ -160,18 +164,11 @@ class _Days:
             with self._progress.step("DOKU is asked for charges that nobody told of"):
                 patient(self._scene, {"recurring": {"expected_hours": 36}}).write_profile()
                 self._run_now()
-        return {"batch": self._batch(batches)}
-
-    def _batch(self, batches: bool) -> dict[str, Any] | None:
         if not batches:
-            return None
-        tokens = f"doku_tokens__{self._scene.profile}"
-        client = self._airflow.client
-        client.wait_for_dags(tokens)
-        client.unpause(tokens)
-        with self._progress.step("Asking DOKU for the tokens of those who are collected by batch"):
-            self._follow(tokens, client.trigger(tokens))
-        return play_the_day(self._scene, self._airflow, self._progress)
+            return {"batch": None}
+        with self._progress.step("Those who are collected by batch: DOKU's tokens of them"):
+            self._follow(tokens, asked)
+        return {"batch": play_the_day(self._scene, self._airflow, self._progress)}
 
     # --- the recurring DAG --------------------
 
