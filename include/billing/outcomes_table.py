@@ -8,7 +8,8 @@ from include.billing.types import ExactDecimal, name_text
 
 OUTCOMES_TABLE: Final = "doku_charge_outcomes"
 IN_FLIGHT: Final = "in_flight"
-KEY: Final = ("billing_source", "charge_id", "attempt_no")
+KEY: Final = ("charge_id", "attempt_no", "billing_source")
+"""The charge first: the merchant's own view asks whether a charge is paid, and finds it by this key."""
 MESSAGE_LENGTH: Final = 255
 
 

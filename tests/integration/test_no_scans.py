@@ -1,7 +1,7 @@
 """A day costs what a day costs: no statement of it reads the history from end to end.
 
 PostgreSQL itself says how it carried out each statement (auto_explain), on a ledger and a billing database that hold
-three hundred days before the day at hand.
+two hundred days before the day at hand.
 """
 
 import json
@@ -58,7 +58,7 @@ def _scans(log: Path, do: Callable[[], object]) -> set[tuple[str, str]]:
 def test_a_day_reads_no_history_from_end_to_end(tmp_path):
     with ground(tmp_path, 1000, settings=_EXPLAINING) as place:
         scene, log = place.scene(200), place.servers.log
-        history.fill_ledger(scene.ledger, days=300, rows=300)
+        history.fill_ledger(scene.ledger, days=200, rows=700)
         history.tell_merchant(place, scene.ledger, scene.billing)
         told = Told.of(scene, place.servers)
         scans = _scans(log, lambda: child("ours", told, "submit"))

@@ -20,6 +20,9 @@ _NUMBERS = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE
 # Pseudo-random, and the same every time: a charge's fate is a number below 1000.
 _FATE = "((n.n * 7919 + :day * 104729 + 13) % 1000)"
 
+# Each customer pays once in a month.
+_CUSTOMER = "CAST(:day % 30 AS VARCHAR(5)) || '-' || CAST(n.n AS VARCHAR(20))"
+
 _FIRST = f"""
     {_NUMBERS}
     INSERT INTO attempt (invoice_number, billing_source, charge_id, attempt_no, profile, batch_id, line_no,
@@ -27,9 +30,9 @@ _FIRST = f"""
         billing_period, rule)
     SELECT CAST(100000000000000000 + :day * 1000000 + n.n AS VARCHAR(20)) || '01', :source,
         'C-' || CAST(:day AS VARCHAR(5)) || '-' || CAST(n.n AS VARCHAR(20)), 1, :profile, :batch_id, n.n,
-        'K-' || CAST(n.n AS VARCHAR(20)), 'B-' || CAST(n.n AS VARCHAR(20)), 'TOKEN-OF-A-CUSTOMER',
+        'K-' || {_CUSTOMER}, 'B-' || {_CUSTOMER}, 'TOKEN-OF-A-CUSTOMER',
         50000 + {_FATE} * 500, 'IDR', :today, :today,
-        CASE {_FATE} % 3 WHEN 0 THEN 'DIRECT_DEBIT' ELSE 'CREDIT_CARD' END, 'F-' || CAST(n.n AS VARCHAR(20)),
+        CASE {_FATE} % 3 WHEN 0 THEN 'DIRECT_DEBIT' ELSE 'CREDIT_CARD' END, 'F-' || {_CUSTOMER},
         substr(CAST(:today AS VARCHAR(10)), 1, 7), 'first'
     FROM n
 """

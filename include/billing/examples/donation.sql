@@ -66,7 +66,7 @@ CREATE TABLE doku_charge_outcomes (
     decided_at       TIMESTAMP     NULL,
     next_attempt_on  DATE,
     updated_at       TIMESTAMP     NULL,
-    CONSTRAINT uq_doku_charge_outcomes UNIQUE (billing_source, charge_id, attempt_no)
+    CONSTRAINT uq_doku_charge_outcomes UNIQUE (charge_id, attempt_no, billing_source)
 );
 
 -- Every pledge that was ever made: one that is given up is listed as cancelled. A row that disappears changes nothing.

@@ -71,7 +71,7 @@ CREATE TABLE doku_charge_outcomes (
     decided_at       TIMESTAMP     NULL,      -- UTC; null while in flight
     next_attempt_on  DATE,                    -- when it will be tried again, if it will
     updated_at       TIMESTAMP     NULL,      -- UTC; when this row last changed
-    CONSTRAINT uq_doku_charge_outcomes UNIQUE (billing_source, charge_id, attempt_no)
+    CONSTRAINT uq_doku_charge_outcomes UNIQUE (charge_id, attempt_no, billing_source)
 );
 
 -- Every charge until it is paid or the merchant withdraws it. A declined one stays: whether and when it is tried again is

@@ -87,7 +87,7 @@ CREATE TABLE doku_charge_outcomes (
     decided_at       TIMESTAMP     NULL,      -- null while in flight
     next_attempt_on  DATE,                    -- when it will be tried again, if it will
     updated_at       TIMESTAMP     NULL,
-    CONSTRAINT uq_doku_charge_outcomes UNIQUE (billing_source, charge_id, attempt_no)
+    CONSTRAINT uq_doku_charge_outcomes UNIQUE (charge_id, attempt_no, billing_source)
 );
 
 -- Written by this package only: what DOKU gave for a subscriber's card or wallet. The card number itself is never kept.
