@@ -4,14 +4,16 @@ A person's word on a break stands until more is said of it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, exists, insert, or_, select, update
 
+from include.domain.bill_charges import charge_id_of
 from include.domain.bill_judgement import Expected, Matter, subject_of
 from include.domain.states import UNRESOLVED, BreakKind, BreakState
-from include.ledger.bill_tables import amount_question, bill_attempt, bill_charge
+from include.ledger.bill_tables import bill_attempt, bill_charge
 from include.ledger.breaks import RULE
 from include.ledger.tables import recon_break
 
@@ -28,6 +30,17 @@ _ANEW: Final[dict[str, Any]] = dict.fromkeys(
     ("explained_by", "explained_at", "explanation", "closed_by", "closed_at", "closed_reason", "booked")
 )
 _MANY: Final = 500
+
+
+@dataclass(frozen=True, order=True)
+class AnsweredAmount:
+    """What DOKU was answered for a charge, and what the merchant's view says `now`; None: no amount any more."""
+
+    billing_number: str
+    expected_on: date
+    answered: int
+    currency: str
+    now: int | None = field(compare=False)
 
 
 def keep_matters(
@@ -79,32 +92,29 @@ def open_missing(connection: Connection, profile: str, charges: Iterable[Expecte
 
 
 def judge_answered_amounts(
-    connection: Connection, profile: str, billing_source: str, now_said: Mapping[tuple[str, date], int | None],
-    at: datetime,
+    connection: Connection, profile: str, answers: Iterable[AnsweredAmount], at: datetime
 ) -> int:  # fmt: skip
     """Compare what DOKU was answered with what the merchant's view says now; how many differ.
 
     Args:
-        now_said: The view's amount by billing number and day; None: it names none any more.
+        connection: In a writing transaction.
     """
-    q = amount_question.c
+    k = recon_break.c
+    is_open = set(connection.scalars(select(k.subject).where(*_open(profile, BreakKind.AMOUNT_CHANGED))))
     differ = 0
-    for (number, day), amount in sorted(now_said.items()):
-        where = (q.billing_source == billing_source, q.billing_number == number, q.expected_on == day)
-        row = connection.execute(select(q.amount, q.currency).where(*where)).one_or_none()
-        if row is None or row.amount is None:
+    for one in sorted(answers):
+        charge_id = charge_id_of(one.billing_number, one.expected_on)
+        subject = subject_of(charge_id)
+        if one.now == one.answered and subject not in is_open:
             continue
-        charge_id = f"{number}/{day.isoformat()}"
-        says = "no amount" if amount is None else f"{amount} {row.currency}"
-        details = f"charge {charge_id}: DOKU was answered {row.amount} {row.currency}, the view says {says} now"
+        says = "no amount" if one.now is None else f"{one.now} {one.currency}"
+        details = f"charge {charge_id}: DOKU was answered {one.answered} {one.currency}, the view says {says} now"
         matter = Matter(
-            BreakKind.AMOUNT_CHANGED, subject_of(charge_id), None, (amount or 0) - int(row.amount), details,
-            "the view says again what DOKU was answered" if amount == row.amount else None,
+            BreakKind.AMOUNT_CHANGED, subject, None, (one.now or 0) - one.answered, details,
+            "the view says again what DOKU was answered" if one.now == one.answered else None,
         )  # fmt: skip
-        known = _find(connection, profile, matter)
         differ += matter.over is None
-        if matter.over is None or (known is not None and known["state"] != BreakState.RESOLVED):
-            _keep(connection, profile, matter, known, at)
+        _keep(connection, profile, matter, _find(connection, profile, matter), at)
     return differ
 
 

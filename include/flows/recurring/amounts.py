@@ -12,7 +12,7 @@ from include.domain.money import to_smallest_unit
 from include.domain.states import CHARGED_BY_DOKU, BillState
 from include.flows.context import FlowContext
 from include.ledger.amount_questions import AmountKey, answered_since, find_answer, keep_answer_once
-from include.ledger.bill_breaks import judge_answered_amounts
+from include.ledger.bill_breaks import AnsweredAmount, judge_answered_amounts
 from include.ledger.bill_payments import lock_charges
 from include.ledger.bills import Bill, Key, find_bill
 
@@ -111,16 +111,17 @@ def compare_answers(context: FlowContext) -> int:
         return 0
     last = max(one.expected_on for one in answers)
     now_said = _amounts(context, {one.billing_number for one in answers}, first, last)
-    says = {
-        (one.billing_number, one.expected_on): (
-            found.amount if (found := now_said.get((one.billing_number, one.expected_on))) else None
+    compared = [
+        AnsweredAmount(
+            one.billing_number, one.expected_on, one.amount, one.currency,
+            found.amount if (found := now_said.get((one.billing_number, one.expected_on))) else None,
         )
-        for one in answers
-    }
+        for one in answers if one.amount is not None
+    ]  # fmt: skip
     context.step("amounts: before changed ones are shown")
     with context.ledger.write() as connection:
         lock_charges(connection, profile.name)
-        differ = judge_answered_amounts(connection, profile.name, profile.billing_source, says, context.clock())
+        differ = judge_answered_amounts(connection, profile.name, compared, context.clock())
     context.step("amounts: changed ones are shown")
     return differ
 
