@@ -536,6 +536,25 @@ def test_a_dead_token_stops_attempts_until_there_is_a_newer_one(house_on_each: H
     assert sorted(merchant.invoices()) == ["C1", "C2"]
 
 
+def test_another_profiles_word_holds_unless_ones_own_says_otherwise(house_on_each: House) -> None:
+    house = house_on_each
+    merchant = house.merchant
+    rows = [charge(f"C{number}", token=f"{number}" * 32, customer_id=f"K{number}") for number in (1, 2)]
+    merchant.list_charges(*rows)
+    house.customers("K1", "K2")
+    house.doku.tokens = {"K1": [item("1" * 32)], "K2": [item("2" * 32)]}
+    house.day()
+    with merchant.ledger.write() as connection:
+        lost = "profile = 'other', state = 'lost', lost_at = last_seen_at, chosen = :no"
+        connection.execute(sa.text(f"UPDATE customer_token SET {lost}"), {"no": False})
+        connection.execute(sa.text("UPDATE token_question SET profile = 'other'"))
+    house.doku.tokens = {"K1": [], "K2": [item("2" * 32)]}
+    house.day()  # this profile's own
+    merchant.context = house.context
+    merchant.submit()
+    assert list(merchant.invoices()) == ["C2"]
+
+
 @pytest.mark.parametrize(
     ("tokens", "fate", "reason"),
     [
