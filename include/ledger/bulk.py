@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -29,19 +30,19 @@ def insert_frame(connection: Connection, table: Table, frame: pd.DataFrame) -> N
     if frame.empty:
         return
     if connection.dialect.name == "postgresql":
-        _copy(connection, table, frame)
+        _copy(connection, table, pa.Table.from_pandas(frame, preserve_index=False))
     else:
         columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
         names = [str(name) for name in frame.columns]
         connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
 
 
-def _copy(connection: Connection, table: Table, frame: pd.DataFrame) -> None:
+def _copy(connection: Connection, table: Table, rows: Any) -> None:
     buffer = io.BytesIO()
     # Every value quoted and every null bare: COPY can then tell an empty text from NULL.
     options = pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
-    pacsv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), buffer, options)
-    columns = ", ".join(f'"{name}"' for name in frame.columns)
+    pacsv.write_csv(rows, buffer, options)
+    columns = ", ".join(f'"{name}"' for name in rows.column_names)
     cursor = connection.connection.cursor()
     try:
         with cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT csv)') as copy:
@@ -85,15 +86,17 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     """
     if not rows:
         return
-    names = list(rows[0])
-    ending = " ON CONFLICT DO NOTHING" if new else ""
-    if connection.dialect.name == "postgresql":
-        arrays = ", ".join(f"%s::{_array_type(table.c[name].type)}[]" for name in names)
-        statement = f'INSERT INTO "{table.name}" ({", ".join(names)}) SELECT * FROM unnest({arrays}){ending}'  # noqa: S608
-        connection.exec_driver_sql(statement, tuple([_plain(row[name]) for row in rows] for name in names))
-    else:
+    columns = {name: [_plain(row[name]) for row in rows] for name in rows[0]}
+    if connection.dialect.name != "postgresql":
         inserted = table.insert().prefix_with("OR IGNORE") if new else table.insert()
         connection.execute(inserted, [dict(row) for row in rows])
+    elif new:
+        arrays = ", ".join(f"%s::{_array_type(table.c[name].type)}[]" for name in columns)
+        listed = ", ".join(columns)
+        statement = f'INSERT INTO "{table.name}" ({listed}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING'  # noqa: S608
+        connection.exec_driver_sql(statement, tuple(columns.values()))
+    else:
+        _copy(connection, table, pa.table({name: pa.array(_written(values)) for name, values in columns.items()}))
 
 
 def _array_type(kind: Any) -> str:
@@ -102,3 +105,8 @@ def _array_type(kind: Any) -> str:
 
 def _plain(value: Any) -> Any:
     return value.value if isinstance(value, StrEnum) else value
+
+
+def _written(values: Sequence[Any]) -> Sequence[Any]:
+    """Moments as text: Arrow would look for a file of timezones to write them."""
+    return [one.isoformat() if isinstance(one, datetime) else one for one in values]

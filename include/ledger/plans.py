@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from textwrap import dedent
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Date, TextClause, bindparam, insert, select, 
 from include.domain.retry import STOPS, STRICTNESS, Decision
 from include.domain.states import NextAction
 from include.ledger.bulk import insert_rows
+from include.ledger.growth import note_growth
 from include.ledger.store import lock
 from include.ledger.tables import ended_mandate, next_attempt, report_file, stopped_instrument
 from include.ledger.types import UtcDateTime
@@ -214,6 +216,7 @@ def keep_decisions(
     """Keep decisions, each in place of an earlier one of its attempt, and with them what is never charged again."""
     rows = [_row(one.invoice_number, one.version + 1, decision, run_id, now) for one, decision in decided]
     insert_rows(connection, next_attempt, rows)
+    note_growth(connection, next_attempt, len(rows))
     stopped, ended = [], []
     for one, decision in decided:
         if decision.action not in STOPS:
@@ -322,9 +325,10 @@ def _row(invoice_number: str, version: int, decision: Decision, run_id: int | No
 
 def _declines(connection: Connection, statement: str, values: Mapping[str, object]) -> list[Decline]:
     query = text(dedent(statement)).columns(due_date=Date, execute_date=Date)
-    names = Decline.__dataclass_fields__
-    rows = connection.execute(query, dict(values)).mappings()
-    return [Decline(**{name: row[name] for name in names}) for row in rows]
+    rows = connection.execute(query, dict(values))
+    given = list(rows.keys())
+    in_order = itemgetter(*(given.index(name) for name in Decline.__dataclass_fields__))
+    return [Decline(*in_order(row)) for row in rows]
 
 
 def _cancel(

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the flows beside the yardstick")
     parser.add_argument("--sizes", default="10000,100000", help="rows, comma separated")
-    parser.add_argument("--runs", type=int, default=3, help="of ours and of the yardstick, at each size")
+    parser.add_argument("--runs", default="3", help="of ours and of the yardstick; by size, as 5,3,1, or for all")
     parser.add_argument("--plain-runs", type=int, default=1, help="of the plain pipeline; 0: none")
     parser.add_argument("--sqlite", type=int, default=0, help="rows to measure on SQLite too; 0: none")
     parser.add_argument("--rows-per-batch", type=int, default=100_000)
@@ -37,21 +37,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--into", type=Path, default=None, help="folder for the picture and the figures, as docs")
     chosen = parser.parse_args(arguments)
     quietly()
-    measured = [
-        _measure(rows, chosen, sqlite=False) for rows in sorted(int(size) for size in chosen.sizes.split(",") if size)
-    ]
+    sizes = sorted(int(size) for size in chosen.sizes.split(",") if size)
+    runs = [int(count) for count in chosen.runs.split(",")]
+    counts = [*runs, *[runs[-1]] * len(sizes)]
+    measured = [_measure(rows, count, chosen, sqlite=False) for rows, count in zip(sizes, counts, strict=False)]
     if chosen.sqlite:
-        measured.append(_measure(chosen.sqlite, chosen, sqlite=True))
+        measured.append(_measure(chosen.sqlite, runs[-1], chosen, sqlite=True))
     _keep(measured, chosen.into)
     return 0
 
 
-def _measure(rows: int, chosen: argparse.Namespace, *, sqlite: bool) -> Measured:
+def _measure(rows: int, runs: int, chosen: argparse.Namespace, *, sqlite: bool) -> Measured:
     measured = Measured(rows, "SQLite" if sqlite else "PostgreSQL")
     root = Path(tempfile.gettempdir()) / f"doku-bench-{os.getpid()}"
     log = _OUTPUT / f"profile_{rows}" / "statements.log" if chosen.profile else None
     with grounds.ground(root, chosen.rows_per_batch, sqlite=sqlite, log_to=log) as ground:
-        for run in range(chosen.runs):
+        for run in range(runs):
             _say(f"{rows:,} rows on {measured.database}, run {run + 1}")
             scene = ground.scene(rows)
             _day(ground, scene, measured, chosen, with_yardstick=not (sqlite or chosen.profile))
