@@ -33,7 +33,7 @@ test: $(READY)  ## The whole test suite (ARGS="-k envelope" for a part of it)
 	$(RUN) -m pytest -n $(JOBS) $(ARGS)
 
 sweep: $(READY)  ## All kills, races, faults, mixes, mutated inputs and the whole history, of which `make test` runs a sample
-	SWEEP=all $(RUN) -m pytest -n $(JOBS) tests/sweeps tests/airflow/safety tests/history \
+	SWEEP=all $(RUN) -m pytest -n $(JOBS) tests/sweeps tests/airflow/safety tests/history tests/history_recurring \
 		tests/unit/flows/recurring/test_any_order.py $(ARGS)
 	@$(RUN) -m tests.sweeps.matrix
 
