@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from include.ledger.tables import metadata
+from include.ledger import bill_tables, inbox_tables, tables
 from tests.tools.docs.markdown import code, table
 
 PROJECT: Final = Path(__file__).resolve().parents[3]
@@ -23,7 +23,7 @@ SQL: Final = PROJECT / "docs" / "sql"
 _HEAD: Final = """\
 # The ledger
 
-Generated from `include/ledger/tables.py` and `docs/sql/` by `make docs`; do not edit. A test fails when they differ.
+Generated from the tables in `include/ledger/` (`*tables.py`) and `docs/sql/` by `make docs`; do not edit. A test fails when they differ.
 
 The ledger is this package's own database: PostgreSQL in production, SQLite as the embedded default, never Airflow's
 metadata database. One command makes and upgrades it, no task does (`python -m include.cli ledger upgrade --environment
@@ -55,7 +55,7 @@ docs/sql/1_ledger_runs.sql`.
 def render() -> str:
     """The page."""
     lines = [_HEAD, "## Tables\n", *_contents()]
-    for described in metadata.tables.values():
+    for described in _described():
         lines += _table(described)
     lines.append(_BOOKS)
     for path in sorted(SQL.glob("*.sql")):
@@ -69,7 +69,7 @@ def render() -> str:
 
 
 def _contents() -> Iterator[str]:
-    rows = ([f"[`{found.name}`](#{found.name})", found.comment or ""] for found in metadata.tables.values())
+    rows = ([f"[`{found.name}`](#{found.name})", found.comment or ""] for found in _described())
     yield from table(["table", "what it holds"], rows)
 
 
@@ -109,3 +109,9 @@ def _rule(constraint: object) -> str:
     if isinstance(constraint, CheckConstraint):
         return f"Check: `{' '.join(str(constraint.sqltext).split())}`"
     return ""
+
+
+def _described() -> list[Table]:
+    """Every table once, in the order of the source."""
+    found = (one for module in (tables, inbox_tables, bill_tables) for one in vars(module).values())
+    return list(dict.fromkeys(one for one in found if isinstance(one, Table)))
