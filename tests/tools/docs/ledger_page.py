@@ -23,7 +23,8 @@ SQL: Final = PROJECT / "docs" / "sql"
 _HEAD: Final = """\
 # The ledger
 
-Generated from the tables in `include/ledger/` (`*tables.py`) and `docs/sql/` by `make docs`; do not edit. A test fails when they differ.
+Generated from the tables in `include/ledger/` (`*tables.py`) and `docs/sql/` by `make docs`; do not edit. A test
+fails when they differ.
 
 The ledger is this package's own database: PostgreSQL in production, SQLite as the embedded default, never Airflow's
 metadata database. One command makes and upgrades it, no task does (`python -m include.cli ledger upgrade --environment
