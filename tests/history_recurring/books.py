@@ -61,6 +61,7 @@ class Bill:
     cancelled: datetime | None = None
     ended: datetime | None = None
     cards: list[tuple[datetime, bool, str]] = field(default_factory=list)
+    told: set[tuple[str, bool, str]] = field(default_factory=set)
     last_set: date = FIRST_DAY - ONE_DAY
 
     @property
@@ -216,6 +217,11 @@ class Books:
     def _card(self, heard: Heard, said: CardSaid) -> None:
         bill = self.bills[said.bill]
         moment = heard.at if self.rules.older else said.at
+        # The older interface names no moment: what is said in the same words, weeks later too, is a repeat to all.
+        words = (said.kind, said.succeeded, said.masked_card)
+        if self.rules.older and words in bill.told:
+            return
+        bill.told.add(words)
         if said.kind == "registration" and said.succeeded:
             bill.registered = bill.registered or moment
         elif said.kind == "registration":
