@@ -6,7 +6,8 @@ and in any order; so it counts by its own time, and at one time by its strength.
 1. A bill lives at DOKU from a registration that succeeded until DOKU has taken a cancellation that is not before it.
    A registration that failed takes nothing from one that succeeded.
 2. A bill that lives is charged by DOKU, whatever the merchant wants: `active`, or `cancelling` while it is not wanted.
-   So a registration that comes to light after a bill was given up brings it back as `cancelling`, never as `cancelled`.
+   So a registration that comes to light after a bill was given up brings it back as `cancelling`, never as `cancelled`;
+   and so does one that is later than the end of a bill whose last day is over: DOKU has other terms than we know.
 3. Of a bill that does not live, the last of our own acts counts: wanted, asked for, not wanted any more, ended; and a
    failure that is not before the last request makes it `refused`.
 4. The card is that of the last success that DOKU told of, a registration or a change of card.
@@ -76,7 +77,7 @@ class Standing:
     Attributes:
         reason: Why it is refused, cancelled or ended.
         asked_at: When DOKU was asked for it last.
-        registered_at: Since when it lives at DOKU, if it does or did.
+        registered_at: Since when it lives at DOKU, if it does or did; None again once it is wanted anew.
         over_at: Since when it is refused, cancelled or ended.
         asked_terms: Digest of the terms that DOKU was told last.
         card: What the card is known from; None: no success was told of.
@@ -113,7 +114,9 @@ def standing(events: Iterable[Happened]) -> Standing:
     registered = [one for one in known if one.kind is BillEventKind.REGISTERED]
     living = [one for one in registered if cancelled is None or one.at > cancelled.at]
     state, decided_by = _state(wishes[-1], asked, cancelled, living, _last(known, BillEventKind.REFUSED))
-    since = living[0] if living else registered[-1] if registered else None
+    # Wanted anew after its end it is as new: nothing is expected of the time when DOKU did not have it.
+    was = registered[-1] if registered and state is BillState.CANCELLED else None
+    since = living[0] if living else was
     over = state in (BillState.REFUSED, BillState.CANCELLED, BillState.ENDED)
     cards = [one for one in known if one.kind in _CARD and (one.fingerprint or one.masked_card)]
     return Standing(
@@ -140,7 +143,7 @@ def _state(
 ) -> tuple[BillState, Happened | None]:
     """The state, and the event that makes it so."""
     if wish.kind is BillEventKind.ENDED:
-        return BillState.ENDED, wish
+        return (BillState.CANCELLING if living and living[-1].at > wish.at else BillState.ENDED), wish
     if living:
         return (BillState.CANCELLING if wish.kind is BillEventKind.UNWANTED else BillState.ACTIVE), wish
     if wish.kind is BillEventKind.UNWANTED:

@@ -108,18 +108,42 @@ def tie(connection: Connection, terms: Terms, billing_number: str, charged_on: d
         return None, "but this ledger has no such bill"
     if found.profile != terms.profile:
         return None, f"but the bill belongs to profile {found.profile}"
-    if found.life is None:
-        return None, "but DOKU has not registered the bill, as far as this ledger knows"
     until = min(charged_on, terms.today + timedelta(days=1))
-    possible = found.life.possible_day_of(until, terms.match_days)
+    set_before = _set_day_of(connection, terms, billing_number, until)
+    if found.life is None and set_before is None:
+        return None, "but DOKU has not registered the bill, as far as this ledger knows"
+    possible = _day_of(found, set_before, until, terms.match_days)
     if possible is None:
         return None, ""
-    # In order, and none left out: from the last day that is set the next look goes on.
-    days = sorted({*_days(found, possible), possible})
-    _insert(connection, terms, [_row(terms, found, day) for day in days])
+    if possible != set_before:
+        # In order, and none left out: from the last day that is set the next look goes on.
+        days = sorted({*_days(found, possible), possible})
+        _insert(connection, terms, [_row(terms, found, day) for day in days])
     if found.amount is None:
         _fill(connection, terms, billing_number, possible)
     return find_charge(connection, terms.billing_source, billing_number, possible), ""
+
+
+def _day_of(one: ChargedBill, set_before: date | None, until: date, match_days: int) -> date | None:
+    """The day that a transaction belongs to. What was expected once stays so, whatever the bill has become since.
+
+    Args:
+        set_before: The last day up to `until` that is set, if it lies near enough.
+    """
+    possible = one.life.possible_day_of(until, match_days) if one.life is not None else None
+    if set_before is None or possible is None or one.life is None:
+        return set_before or possible
+    is_new = one.last_set is None or possible > one.last_set or not any(one.life.expected_days(possible, possible))
+    return max(set_before, possible) if is_new else set_before
+
+
+def _set_day_of(connection: Connection, terms: Terms, billing_number: str, until: date) -> date | None:
+    c = bill_charge.c
+    where = (
+        c.billing_source == terms.billing_source, c.billing_number == billing_number, c.profile == terms.profile,
+        c.expected_on.between(until - timedelta(days=terms.match_days), until),
+    )  # fmt: skip
+    return connection.scalar(select(func.max(c.expected_on)).where(*where))
 
 
 def find_charge(connection: Connection, billing_source: str, billing_number: str, expected_on: date) -> Expected | None:

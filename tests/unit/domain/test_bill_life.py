@@ -57,6 +57,9 @@ def _events(text: str) -> list[Happened]:
         ("wanted@0 asked@1 unwanted@2 registered@3", "cancelling"),  # it lives at DOKU all the same
         ("wanted@0 asked@1 unwanted@4 registered@3", "cancelling"),  # ... also when it comes to light late
         ("wanted@0 asked@1 registered@3 unwanted@4", "cancelling"),
+        ("wanted@0 asked@1 ended@4 registered@3", "ended"),
+        ("wanted@0 asked@1 ended@4 registered@5", "cancelling"),  # by an old link, without our last day
+        ("wanted@0 asked@1 ended@4 registered@5 cancelled@6", "ended"),
         ("wanted@0 asked@1 registered@3 unwanted@4 cancelled@5", "cancelled"),
         ("wanted@0 asked@1 unwanted@4 cancelled@5 registered@3", "cancelled"),  # DOKU had taken it out by then
         ("wanted@0 asked@1 unwanted@4 cancelled@5 registered@6", "cancelling"),
@@ -113,6 +116,14 @@ def stories(draw):
     """Our own acts in order, and what DOKU said at its own times."""
     own = [f"{kind}@{10 * number + draw(st.integers(0, 9))}" for number, kind in enumerate(draw(_OWN_STORIES), 1)]
     return _events(" ".join(["wanted@0", *own])), [f"{kind}@{minute}" for kind, minute in draw(_DOKUS)]
+
+
+def test_a_bill_that_is_wanted_anew_is_registered_only_once_doku_says_so_again():
+    before = "wanted@0 asked@1 registered@3 unwanted@4 cancelled@5"
+    assert standing(_events(before)).registered_at == START + timedelta(minutes=3)
+    for again in ("wanted@6", "wanted@6 asked@7", "wanted@6 asked@7 refused@8"):
+        assert standing(_events(f"{before} {again}")).registered_at is None
+    assert standing(_events(f"{before} wanted@6 asked@7 registered@9")).registered_at == START + timedelta(minutes=9)
 
 
 @given(stories(), st.randoms(use_true_random=False))

@@ -152,6 +152,24 @@ def test_days_before_a_payment_are_expected_too(bills):
     assert days == ["2026-11-06", "2026-11-13", "2026-11-20"]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"schedule_on": "5"}, {"registered_at": datetime(2026, 12, 15, tzinfo=UTC)}, {"registered_at": None},
+     {"starts_on": date(2026, 12, 1)}],
+    ids=["another day", "registered anew", "wanted anew", "a later start"],
+)  # fmt: skip
+def test_what_was_paid_stays_so_when_the_bill_has_become_something_else(bills_on_each, changes):
+    bills = bills_on_each
+    bills.register()
+    bills.notify(payment("R-1"))
+    bills.merchant.later(days=30)
+    bills.change(**changes)
+    bills.notify(payment("R-1", response_message="told again, with more words"))
+    rows = bills.sql("SELECT reference, expected_on FROM bill_attempt")
+    assert [(row["reference"], str(row["expected_on"])) for row in rows] == [("R-1", "2026-11-20")]
+    assert bills.breaks() == []
+
+
 def test_the_day_of_the_registration_is_possible_and_not_expected(bills):
     registered = datetime(2026, 11, 20, 1, tzinfo=UTC)
     bills.register(registered_at=registered, starts_on=date(2026, 11, 20))

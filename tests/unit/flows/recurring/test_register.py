@@ -596,3 +596,21 @@ def test_verify_makes_each_bill_anew(bills):
     found = list(findings_of_register(bills.context))
     assert [one.split(":")[0] for one in found] == ["bill B-1", "bill B-2"]
     assert "another" not in " ".join(found)
+
+
+def test_nothing_is_expected_of_the_time_in_which_a_bill_was_over(bills):
+    from include.flows.recurring.expect import expect_charges
+
+    bills.live()
+    bills.want(wanted(status="cancelled"))
+    bills.register()
+    bills.merchant.later(days=70)
+    bills.want(wanted())
+    bills.register()
+    expect_charges(bills.context)
+    bills.merchant.later(days=1)
+    bills.hear(bills.registered())
+    bills.take_in()
+    expect_charges(bills.context)
+    assert bills.state() == "active"
+    assert bills.merchant.sql("SELECT * FROM bill_charge") == []
