@@ -168,8 +168,8 @@ _GIVEN_NO_MORE: Final = """
         SELECT 1 FROM customer_token n WHERE n.billing_source = t.billing_source AND n.profile = :profile
            AND n.customer_id = t.customer_id AND n.token_fingerprint = t.token_fingerprint AND n.state = 'active')
 """
-# DOKU does not give it any more: another try can only fail. It goes on with a newer token. What another profile was told
-# counts as well, unless this one was told otherwise.
+# DOKU does not give it any more: another try can only fail. It goes on with a newer token. What another profile was
+# told counts as well, unless this one was told otherwise.
 
 _ALL_LOST: Final = """
     {insert}) SELECT s.row_no, 'held', 'token_lost'

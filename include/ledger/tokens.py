@@ -89,17 +89,19 @@ def listed_customers(connection: Connection, account: Account, run_id: int, ids:
 
 
 def to_ask(
-    connection: Connection, account: Account, run_id: int, *, since: datetime, before: datetime, limit: int
+    connection: Connection, account: Account, run_id: int, *, since: datetime, before: datetime, after: str, limit: int
 ) -> list[str]:
     """Customers that this run has listed and that have neither an answer since then nor a question from then on.
 
     Args:
         since: When the run was opened: what was answered later is not asked again.
         before: When this asking began: who did not answer in it is not asked twice by it.
+        after: The last one of the page before; empty for the first page.
     """
     question = token_question.c
     where = (
         *_of(token_question, account),
+        question.customer_id > after,
         question.listed_by == run_id,
         (question.answered_at.is_(None)) | (question.answered_at < since),
         (question.asked_at.is_(None)) | (question.asked_at < before),

@@ -41,9 +41,10 @@ def ask_for_tokens(context: FlowContext, run: Run) -> Answers:
     """
     settings, account = context.profile.tokens, account_of(context)
     fields = named_dialect(context.profile, settings.fields).tokens
-    began, answered, unanswered, in_a_row = context.clock(), 0, 0, 0
+    began, after, answered, unanswered, in_a_row = context.clock(), "", 0, 0, 0
     with ThreadPoolExecutor(settings.at_once, thread_name_prefix="tokens") as workers:
-        while ids := _next(context, run, began):
+        while ids := _next(context, run, began, after):
+            after = ids[-1]
             made = list(workers.map(lambda one: _ask(context, fields, one), ids))
             context.step("tokens: answered, not kept")
             with context.ledger.write() as connection:
@@ -56,10 +57,10 @@ def ask_for_tokens(context: FlowContext, run: Run) -> Answers:
     return Answers(answered, unanswered)
 
 
-def _next(context: FlowContext, run: Run, began: datetime) -> Sequence[str]:
-    limit = 5 * context.profile.tokens.at_once
+def _next(context: FlowContext, run: Run, began: datetime, after: str) -> Sequence[str]:
+    limit, account = 5 * context.profile.tokens.at_once, account_of(context)
     with context.ledger.read() as connection:
-        return to_ask(connection, account_of(context), run.run_id, since=run.opened_at, before=began, limit=limit)
+        return to_ask(connection, account, run.run_id, since=run.opened_at, before=began, after=after, limit=limit)
 
 
 def _ask(context: FlowContext, fields: TokenFields, customer_id: str) -> tuple[Asked, ApiError | None]:
