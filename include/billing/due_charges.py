@@ -33,9 +33,9 @@ from sqlalchemy import (
 
 from include.billing.engine import billing_connection, errors_named
 from include.billing.views import Contract, describe, names_in
-from include.domain.copy_out import copied
 from include.domain.due_charge_columns import COLUMNS, OPTIONAL
 from include.domain.errors import BillingError
+from include.schemas.copy_out import copied
 
 _CONTRACT: Final = Contract(COLUMNS, OPTIONAL, "billing.view", "billing.columns")
 _ISO_DAY: Final = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"

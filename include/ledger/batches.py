@@ -11,12 +11,12 @@ import pandas as pd  # noqa: TID253 - hands out frames
 import pyarrow as pa  # noqa: TID253
 from sqlalchemy import Connection, RowMapping, Select, exists, func, insert, literal, or_, select, text, update
 
-from include.domain.copy_out import copied
 from include.domain.errors import LedgerError, NotAllowed
 from include.domain.states import BatchState, OutcomeStatus
 from include.ledger.bulk import read_copied
 from include.ledger.store import Ledger
 from include.ledger.tables import attempt, batch, event, outcome
+from include.schemas.copy_out import copied
 
 OPEN_STATES = (BatchState.RENAMING, BatchState.UNKNOWN, BatchState.DELIVERED)
 """Batches that a report may still answer."""

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from include.domain.copy_out import copied
 from include.flows import tell_merchant
 from include.ledger.batches import _by_copy, _by_pages, line_frames
 from include.ledger.tables import attempt, next_attempt
 from include.ledger.writeback import claims_of_batch, outcomes_of_report
+from include.schemas.copy_out import copied
 from tests.integration.test_day_by_flows import _at_seven
 from tests.services.postgres import PostgresServer
 from tests.stack import by_flows

@@ -5,6 +5,10 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
+from psycopg import Error
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+
 
 def copied(driver: Any, statement: str, rows: int) -> Generator[bytes, None, None]:
     """What a COPY gives, so many rows at a time, several times faster than through a cursor.
@@ -53,17 +57,12 @@ def _finish(driver: Any) -> None:
 
 
 def _refuse_failed(driver: Any, result: Any) -> None:
-    from psycopg.errors import error_from_result
-    from psycopg.pq import ExecStatus
-
     if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
         raise error_from_result(result, driver.info.encoding)
 
 
 def _give_up(driver: Any) -> None:
     """Whoever took the pieces wants no more: what is under way is told to stop, so that the connection stays usable."""
-    from psycopg import Error
-
     with suppress(Error):
         driver.cancel_safe()
         while driver.pgconn.get_copy_data(0)[0] > 0:
