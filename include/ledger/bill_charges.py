@@ -143,7 +143,8 @@ def _set_day_of(connection: Connection, terms: Terms, billing_number: str, until
         c.billing_source == terms.billing_source, c.billing_number == billing_number, c.profile == terms.profile,
         c.expected_on.between(until - timedelta(days=terms.match_days), until),
     )  # fmt: skip
-    return connection.scalar(select(func.max(c.expected_on)).where(*where))
+    found: date | None = connection.scalar(select(func.max(c.expected_on)).where(*where))
+    return found
 
 
 def find_charge(connection: Connection, billing_source: str, billing_number: str, expected_on: date) -> Expected | None:

@@ -135,7 +135,7 @@ def _raw(profile: str, before: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         notification.c.profile == profile,
         notification.c.state.in_(over),
-        notification.c.processed_at < before,
+        func.coalesce(notification.c.processed_at, notification.c.last_at) < before,  # a question waits for no run
         notification.c.body.is_not(None),
     )
 
@@ -143,7 +143,11 @@ def _raw(profile: str, before: datetime) -> tuple[ColumnElement[bool], ...]:
 def _other_tokens(profile: str, before: datetime) -> Iterator[tuple[Table, tuple[ColumnElement[bool], ...]]]:
     over = (BillState.REFUSED, BillState.CANCELLED, BillState.ENDED)
     yield bill, (bill.c.profile == profile, bill.c.state.in_(over), bill.c.over_at < before, bill.c.token.is_not(None))
-    lost = (customer_token.c.state == TokenState.LOST, customer_token.c.lost_at < before)
+    # Whoever was not told yet of the loss would go on charging it.
+    lost = (
+        customer_token.c.state == TokenState.LOST, customer_token.c.lost_at < before,
+        customer_token.c.told_at.is_not(None),
+    )  # fmt: skip
     yield customer_token, (customer_token.c.profile == profile, *lost, customer_token.c.token.is_not(None))
 
 

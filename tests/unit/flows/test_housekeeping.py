@@ -2,13 +2,17 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from include.domain.errors import ArtefactError
 from include.flows.explain import explain
 from include.flows.housekeeping import tidy, what_is_old
 from include.flows.verify import findings
+from include.ledger.bill_tables import customer_token
+from include.ledger.inbox_tables import notification
 from tests.flows_harness import TOKEN, charge
 
 FILES = {"housekeeping": {"files_days": 100, "tokens_days": 30, "notifications_days": 30}}
@@ -128,3 +132,43 @@ def test_killed_anywhere_the_next_run_goes_on(sent, nth):
     assert list(findings(sent.context)) == []
     assert what_is_old(sent.context).files == ()
     assert _tokens(sent) == [""] * 4
+
+
+def test_a_raw_notification_goes_once_it_is_processed_and_a_question_too(merchant_on_each):
+    merchant = merchant_on_each
+    merchant.context, now = merchant.changed(FILES), merchant.now
+    of_kind = {
+        "payment": {"state": "done", "processed_at": now},
+        "registration": {"state": "received", "processed_at": None},
+        "card_update": {"state": "failed", "processed_at": now},
+        "amount": {"state": "done", "processed_at": None},  # answered at once: no run takes it in
+    }
+    for kind, values in of_kind.items():
+        row = {
+            "profile": merchant.profile.name, "kind": kind, "content_digest": f"{kind:0<64}", "headers": "{}",
+            "body": b"{}", "size": 2, "received_at": now, "last_at": now, "times": 1, **values,
+        }  # fmt: skip
+        with merchant.ledger.write() as connection:
+            connection.execute(sa.insert(notification).values(row))
+    merchant.later(days=29)
+    assert tidy(merchant.context).notifications == 0
+    merchant.later(days=2)
+    assert (what_is_old(merchant.context).notifications, tidy(merchant.context).notifications) == (2, 2)
+    left = merchant.sql("SELECT kind FROM notification WHERE body IS NOT NULL ORDER BY kind")
+    assert [row["kind"] for row in left] == ["card_update", "registration"]
+
+
+def test_a_lost_token_stays_until_the_merchant_knows_of_the_loss(merchant_on_each):
+    merchant = merchant_on_each
+    merchant.context, now = merchant.changed(FILES), merchant.now
+    for customer, told_at in (("K-1", now), ("K-2", None)):
+        row = {
+            "billing_source": merchant.profile.billing_source, "profile": merchant.profile.name,
+            "customer_id": customer, "token_fingerprint": "0" * 32, "token": TOKEN, "state": "lost", "chosen": False,
+            "first_seen_at": now - timedelta(days=9), "last_seen_at": now, "lost_at": now, "told_at": told_at,
+        }  # fmt: skip
+        with merchant.ledger.write() as connection:
+            connection.execute(sa.insert(customer_token).values(row))
+    merchant.later(days=31)
+    assert (what_is_old(merchant.context).tokens, tidy(merchant.context).tokens) == (1, 1)
+    assert merchant.sql("SELECT customer_id FROM customer_token WHERE token IS NOT NULL") == [{"customer_id": "K-2"}]
