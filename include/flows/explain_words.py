@@ -25,6 +25,10 @@ PASSED: Final = {
         "Held: DOKU charges this bill itself",
         "Its billing number is an active bill at DOKU. In a batch as well the customer would pay twice.",
     ),
+    ("held", "charge_of_a_bill"): (
+        "Held: this is a charge of a bill",
+        "DOKU charged it, or was to; in a batch it could be collected twice. List it under a charge id of its own.",
+    ),
     ("held", "late"): (
         "Held as too late",
         "It fell due longer ago than the profile's late window allows, so it waits for a person.",

@@ -150,6 +150,13 @@ _BILLED_BY_DOKU: Final = """
 """
 # DOKU charges it by itself; a batch would charge the customer a second time. See states.CHARGED_BY_DOKU.
 
+_CHARGE_OF_A_BILL: Final = """
+    {insert}) SELECT s.row_no, 'held', 'charge_of_a_bill'
+    FROM staged_charge s CROSS JOIN bill_charge c
+    WHERE c.billing_source = :billing_source AND c.charge_id = s.charge_id
+"""
+# One charge id is charged in one way for ever: by DOKU, whether it was paid or not and whatever became of the bill.
+
 _LATE: Final = """
     {insert}) SELECT row_no, 'held', 'late' FROM staged_charge WHERE late
 """
@@ -305,7 +312,8 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
     by_plan = (_NOT_TODAY, _PLANNED, _WAITING) if terms.again.enabled else ()
     rules = (
         _SETTLED, _CLOSED, _IN_FLIGHT, _ENDED, _ALL_LOST, _NOT_CHOSEN, _INVALID, *release, _HELD, _BILLED_BY_DOKU,
-        _LATE, _MERCHANT_KNOWS_MORE, _GIVEN_NO_MORE, _STOPPED, _REVOKED, _ALL_TRIED, *by_plan, _AGAIN, _DECLINED,
+        _CHARGE_OF_A_BILL, _LATE, _MERCHANT_KNOWS_MORE, _GIVEN_NO_MORE, _STOPPED, _REVOKED, _ALL_TRIED, *by_plan,
+        _AGAIN, _DECLINED,
     )  # fmt: skip
     for statement in rules:
         _run(connection, statement, {name: value for name, value in values.items() if f":{name}" in statement})

@@ -7,6 +7,7 @@ import pytest
 from include.flows.deliver import deliver
 from include.flows.explain import explain
 from tests.flows_harness import charge
+from tests.recurring_harness import payment
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,17 @@ def test_a_bill_that_became_active_after_the_claim_is_withdrawn_before_its_batch
     proofs = bills.sql("SELECT a.charge_id, o.proof FROM outcome o JOIN attempt a USING (invoice_number)")
     assert [row["charge_id"] for row in proofs] == ["C1"]
     assert "charged by DOKU itself" in proofs[0]["proof"]
+
+
+@pytest.mark.parametrize("code", ["0000", "0051"])
+def test_a_charge_of_a_bill_never_goes_into_a_batch_under_the_same_id(bills_on_each, code):
+    """Not after the bill is over either, and not where the row names no billing number."""
+    bills = bills_on_each
+    bills.register()
+    bills.notify(payment("R-1", code=code))
+    bills.change(state="cancelled", over_at=bills.merchant.now)
+    bills.merchant.list_charges(charge("B-1/2026-11-20"), charge("C2", billing_number="B-1"))
+    run, _ = bills.merchant.claim()
+    assert [row["charge_id"] for row in bills.sql("SELECT charge_id FROM attempt")] == ["C2"]
+    (held,) = bills.sql("SELECT fate, reason FROM run_charge WHERE run_id = :id", id=run.run_id)
+    assert tuple(held.values()) == ("held", "charge_of_a_bill")
