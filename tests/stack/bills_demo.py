@@ -182,6 +182,10 @@ class _Days:
 
     def _until_taken_in(self) -> None:
         """Follow the runs that notifications wake, until nothing waits; start one by hand only if none comes."""
+        told = [one for one in self._doku.journal("notifications") if one.get("url")]
+        if told and not any(one["taken"] for one in told):
+            said = f"{told[-1].get('status')} {told[-1].get('answer')}"
+            raise DemoFailed(f"The API server took none of {len(told):,} notifications; the last answer was {said}")
         deadline, quiet_since = time.monotonic() + _STAGE_SECONDS, time.monotonic()
         while time.monotonic() < deadline:
             new = [run["dag_run_id"] for run in self._airflow.client.runs(self._recurring)]
