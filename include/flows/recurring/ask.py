@@ -21,6 +21,7 @@ from include.domain.states import OutcomeStatus
 from include.flows.context import FlowContext
 from include.flows.recurring.terms import reader_of, terms_of
 from include.ledger.bill_breaks import open_missing
+from include.ledger.bill_charges import tie
 from include.ledger.bill_payments import judge, lock_charges
 from include.ledger.bill_questions import (
     Known,
@@ -213,8 +214,11 @@ def _keep(
     reference = _reference(question, found)
     if charge is not None and reference is not None and is_known(connection, profile.name, reference):
         return False, f"{verdict.words}: of transaction {reference}, which is known already"
-    if charge is not None and reference is not None and moment is None and "{day:" not in profile.recurring.ask_by:
-        return False, f"{verdict.words}: of transaction {reference}, which does not say of which day it is"
+    if charge is not None and "{day:" not in profile.recurring.ask_by:  # the same id for every charge of the bill
+        if moment is None:
+            return False, f"{verdict.words}: of a transaction that does not say of which day it is"
+        if reference is None and not _is_of(context, connection, charge, moment):
+            return False, f"{verdict.words}: of a transaction of {local_date(moment, profile.zone)}, another charge's"
     if charge is None and reference not in (None, question.subject):
         return False, f"{verdict.words}: of {reference}, and not of the transaction that was asked for"
     now = context.clock()
@@ -236,6 +240,13 @@ def _keep(
     about = {str(values["reference"])} if values["reference"] else set()
     judge(connection, terms_of(context), reader_of(context), about, key)
     return True, verdict.words
+
+
+def _is_of(context: FlowContext, connection: Connection, charge: Expected, moment: datetime) -> bool:
+    """Whether what DOKU did then belongs to that charge, and not to another one of its bill."""
+    charged_on = local_date(moment, context.profile.zone)
+    found, _ = tie(connection, terms_of(context), charge.billing_number, charged_on)
+    return found is not None and found.charge_id == charge.charge_id
 
 
 def _reference(question: _Question, found: TransactionStatus) -> str | None:

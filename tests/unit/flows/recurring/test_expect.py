@@ -166,6 +166,30 @@ def test_an_answer_about_another_day_decides_nothing_of_this_one(bills, doku):
     assert bills.breaks() == [("missing_charge", DAY)]
 
 
+def test_one_transaction_without_a_reference_pays_one_charge_only(bills, doku):
+    """Asked by the billing number alone DOKU says the same of every charge of the bill."""
+    _with(bills, doku, recurring={"ask_by": "{billing_number}"})
+    bills.register(starts_on=date(2026, 9, 1), registered_at=datetime(2026, 9, 26, tzinfo=UTC))
+    expect_charges(bills.merchant.context)
+    bills.merchant.later(hours=36)
+    doku.says("B-1", "B-1", at="2026-10-20T01:00:00Z")  # the number that we asked by is no reference of DOKU's
+    ask_for_charges(bills.merchant.context)
+    paid = bills.sql("SELECT a.expected_on FROM bill_attempt a JOIN bill_outcome o USING (profile, reference)")
+    assert [str(row["expected_on"]) for row in paid] == ["2026-10-20"]
+    assert bills.breaks() == [("missing_charge", DAY)]
+
+
+@pytest.mark.parametrize("reference", [None, "R-1"])
+def test_a_transaction_that_names_no_day_decides_nothing_where_the_id_names_none_either(bills, doku, reference):
+    _with(bills, doku, recurring={"ask_by": "{billing_number}"})
+    bills.register()
+    expect_charges(bills.merchant.context)
+    bills.merchant.later(hours=36)
+    doku.says("B-1", reference, at=None)
+    assert ask_for_charges(bills.merchant.context).decided == 0
+    assert bills.breaks() == [("missing_charge", DAY)]
+
+
 def test_without_an_id_to_ask_by_what_is_late_is_missing_at_once(bills, doku):
     _with(bills, doku, recurring={"ask_by": ""})
     bills.register()
