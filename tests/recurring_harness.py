@@ -82,7 +82,7 @@ class Bills:
         )  # fmt: skip
         with ledger.write() as connection:
             notification_id, _ = store(connection, arrived)
-        waiting = Waiting(notification_id, arrived.profile, arrived.kind, None, body, None, now)
+        waiting = Waiting(notification_id, arrived.profile, arrived.kind, None, body, None, now, now)
         with ledger.write() as connection:
             words = apply_payment(self.merchant.context, connection, waiting, event, run_id)
             conclude(connection, notification_id, NotificationState.DONE, words, run_id, now)

@@ -133,13 +133,18 @@ class Register:
         }
 
     def hear(
-        self, body: Any, kind: NotificationKind = NotificationKind.REGISTRATION, received_at: datetime | None = None
+        self,
+        body: Any,
+        kind: NotificationKind = NotificationKind.REGISTRATION,
+        received_at: datetime | None = None,
+        *,
+        form: bool = False,
     ) -> int:
         """DOKU's notification comes into the inbox; its id."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         arrived = Arrived(
             profile=self.merchant.profile.name, kind=kind, body=raw, received_at=received_at or self.merchant.now,
-            content_digest=hashlib.sha256(raw).hexdigest(),
+            content_digest=hashlib.sha256(raw).hexdigest(), request_id=None if form else f"request-{len(raw)}",
         )  # fmt: skip
         with self.merchant.ledger.write() as connection:
             return store(connection, arrived)[0]
@@ -148,7 +153,8 @@ class Register:
         """The same in the older interface, signed."""
         recipe = CHARGE_NOTIFY if charge else REGISTRATION_NOTIFY
         kind = NotificationKind.PAYMENT if charge else NotificationKind.REGISTRATION
-        return self.hear(urlencode({**fields, "WORDS": words_of(recipe, fields, ACCOUNT)}).encode(), kind)
+        signed = {**fields, "WORDS": words_of(recipe, fields, ACCOUNT)}
+        return self.hear(urlencode(signed).encode(), kind, form=True)
 
     # --- the flows --------------------
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import NotAllowed
@@ -56,6 +56,7 @@ class Waiting:
     body: bytes | None = field(repr=False)
     sent_at: datetime | None
     received_at: datetime
+    last_at: datetime
     request_id: str | None = None
 
 
@@ -86,6 +87,9 @@ class Pile:
 def store(connection: Connection, arrived: Arrived) -> tuple[int, bool]:
     """Put a notification into the inbox; the same content again is counted, and stays what it has become.
 
+    But for what the older interface says of a registration: it tells no time and no Request-Id, so that a second result
+    may be the same bytes as the first. That waits again, and whoever takes it in sees whether it is another one.
+
     Returns:
         Its id, and whether it is new.
     """
@@ -113,7 +117,7 @@ def waiting(
     statement = (
         select(
             table.notification_id, table.profile, table.kind, table.content_type, table.body, table.sent_at,
-            table.received_at, table.request_id,
+            table.received_at, table.last_at, table.request_id,
         )
         .where(table.profile == profile, table.state == NotificationState.RECEIVED, table.kind.in_(kinds))
         .order_by(table.notification_id)
@@ -273,7 +277,16 @@ def refused_since(connection: Connection, profile: str, since: date) -> list[Ref
 def _storing(dialect: str) -> Any:
     """The statement of `store`; putting it together takes longer than carrying it out."""
     statement = _insert_for(dialect)(notification)
-    again = {"times": notification.c.times + 1, "last_at": statement.excluded.last_at}
+    timeless = and_(
+        notification.c.kind.in_((NotificationKind.REGISTRATION, NotificationKind.CARD_UPDATE)),
+        notification.c.request_id.is_(None),
+        notification.c.body.is_not(None),
+    )
+    again = {
+        "times": notification.c.times + 1,
+        "last_at": statement.excluded.last_at,
+        "state": case((timeless, NotificationState.RECEIVED), else_=notification.c.state),
+    }
     return statement.on_conflict_do_update(index_elements=("profile", "kind", "content_digest"), set_=again).returning(
         notification.c.notification_id, notification.c.times
     )

@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -109,7 +110,7 @@ def _registration(context: FlowContext, connection: Connection, one: Waiting, sa
             f"DOKU names another customer for bill {said.billing_number} than the register has. Nothing was taken "
             "over; ask DOKU whose card it charges.",
         )
-    event = _event(context, one, said)
+    event = _event(context, one, said, known.asked_at)
     new = happen(connection, key, event, token=said.token)
     now = find_bill(connection, key)
     state = now.state if now is not None else BillState.WANTED
@@ -125,7 +126,9 @@ _WORDS: Final = {
 }
 
 
-def _event(context: FlowContext, one: Waiting, said: RegistrationResult) -> BillEvent:
+def _event(context: FlowContext, one: Waiting, said: RegistrationResult, asked_at: datetime | None) -> BillEvent:
+    """What was said, as it happened to the bill. Without a time of its own it answers what DOKU was asked for last."""
+    anew = asked_at is not None and one.received_at < asked_at <= one.last_at
     if isinstance(said, CardUpdate):
         kind = BillEventKind.CARD_UPDATED if said.succeeded else BillEventKind.CARD_REFUSED
     else:
@@ -137,9 +140,13 @@ def _event(context: FlowContext, one: Waiting, said: RegistrationResult) -> Bill
     }
     return BillEvent(
         kind=kind,
-        at=said.at or one.received_at,
+        at=said.at or (one.last_at if anew else one.received_at),
         said_by=DOKU,
         details=details,
         notification_id=one.notification_id,
-        matter={**details, "at": said.at.isoformat() if said.at else None},
+        matter={
+            **details,
+            "at": said.at.isoformat() if said.at else None,
+            **({"anew": str(asked_at)} if anew and not said.at else {}),
+        },
     )

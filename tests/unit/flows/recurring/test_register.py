@@ -569,6 +569,31 @@ def test_the_older_interface_gives_a_signed_form_for_the_browser(bills):
     assert bills.register().calls["ends"].left == 1  # it has no call for it: a person ends it
 
 
+def test_the_older_interface_says_the_same_words_of_another_try(bills):
+    """It tells no time: a second registration that fails for the same reason is the same message, byte by byte."""
+    bills.changed({"recurring": {"dialect": "onecheckout", "checkout": {"bill_type": "D"}}})
+    bills.want(wanted())
+    bills.register()
+    failed = {"STATUSTYPE": "G", "CHAINMERCHANT": "NA", "CUSTOMERID": "K-1", "BILLNUMBER": "B-1", "STATUS": "FAILED",
+              "ERRORCODE": "5510", "MESSAGE": "CANCELLED"}  # fmt: skip
+    bills.merchant.later(minutes=5)
+    bills.hear_form(failed)
+    bills.take_in()
+    assert bills.state() == "refused"
+    bills.merchant.later(minutes=5)
+    bills.hear_form(failed)  # DOKU did not see our answer
+    bills.take_in()
+    assert bills.merchant.sql("SELECT count(*) AS n FROM bill_event WHERE kind = 'refused'") == [{"n": 1}]
+    bills.want(wanted(amount="120000.00"))
+    bills.merchant.later(minutes=5)
+    bills.register()
+    assert bills.state() == "asked"
+    bills.merchant.later(minutes=5)
+    bills.hear_form(failed)
+    bills.take_in()
+    assert bills.state() == "refused"
+
+
 def test_the_older_interface_refuses_long_ids_in_words(bills):
     bills.changed({"recurring": {"dialect": "onecheckout"}})
     bills.want(wanted("B" * 17))
