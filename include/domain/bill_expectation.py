@@ -18,6 +18,7 @@ class BillLife:
         zone: The merchant's timezone.
         same_day_until: A bill that is registered before this local time is charged on that very day, where its schedule
             says so. DOKU does not publish it.
+        first: The schedule's first day: before it the bill had another one.
     """
 
     schedule: BillSchedule
@@ -25,6 +26,7 @@ class BillLife:
     over_at: datetime | None
     zone: ZoneInfo
     same_day_until: time = time(0)
+    first: date = date.min
 
     def expected_days(self, first: date, last: date) -> Iterator[date]:
         """The days from `first` to `last`, both included, on which a charge must come.
@@ -34,11 +36,11 @@ class BillLife:
         registered = self.registered_at.astimezone(self.zone)
         begins = registered.date() + timedelta(days=int(registered.time() >= self.same_day_until))
         ends = last if self._over_on is None else min(last, self._over_on - timedelta(days=1))
-        yield from self.schedule.expected_days(max(first, begins), ends)
+        yield from self.schedule.expected_days(max(first, begins, self.first), ends)
 
     def is_possible(self, day: date) -> bool:
         """Whether a charge of that day is the bill's own, expected or not."""
-        begins = self.registered_at.astimezone(self.zone).date()
+        begins = max(self.registered_at.astimezone(self.zone).date(), self.first)
         over = self._over_on is not None and day > self._over_on
         return day >= begins and not over and self.schedule.charges_on(day)
 

@@ -21,7 +21,7 @@ _OF_BILL: Final = [
     bill.c[name]
     for name in (
         *("billing_number", "profile", "customer_id", "amount", "currency", "schedule", "schedule_on", "months"),
-        *("starts_on", "ends_on", "registered_at", "over_at"),
+        *("starts_on", "ends_on", "schedule_since", "registered_at", "over_at"),
     )
 ]
 _MANY: Final = 500
@@ -215,7 +215,9 @@ def _life(terms: Terms, row: RowMapping) -> BillLife | None:
     if row["registered_at"] is None:
         return None
     schedule = BillSchedule.read(row["schedule"], row["schedule_on"], row["months"], row["starts_on"], row["ends_on"])
-    return BillLife(schedule, row["registered_at"], row["over_at"], terms.zone, terms.same_day_until)
+    since = row["schedule_since"]
+    first = since.astimezone(terms.zone).date() if since is not None else date.min
+    return BillLife(schedule, row["registered_at"], row["over_at"], terms.zone, terms.same_day_until, first)
 
 
 def _days(one: ChargedBill, until: date) -> Iterator[date]:

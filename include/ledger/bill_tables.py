@@ -69,6 +69,7 @@ bill = Table(
     Column("token_fingerprint", Key(32)),
     Column("masked_card", Key(30)),
     Column("asked_at", UtcDateTime),
+    Column("schedule_since", UtcDateTime, comment="Since when the merchant wants this schedule; null: from the start"),
     Column("registered_at", UtcDateTime),
     Column("over_at", UtcDateTime, comment="When it was refused, cancelled or ended"),
     Column("told_at", UtcDateTime, comment="The merchant's table says all this since; null: not yet"),

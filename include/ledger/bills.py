@@ -171,6 +171,8 @@ def keep_terms(connection: Connection, profile: str, key: Key, terms: BillTerms,
         }  # fmt: skip
         connection.execute(insert(bill).values(made))
     else:
+        other_days = known.terms.schedule != terms.schedule
+        columns |= {"schedule_since": now} if other_days else {}
         connection.execute(update(bill).where(*_is(key)).values(columns))
     kind = _wish(known, terms, _wishes(connection, key))
     if kind is not None:

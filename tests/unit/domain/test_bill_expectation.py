@@ -19,11 +19,12 @@ _SCHEDULES = st.one_of(
     st.sampled_from(["1", "28", "1,15,28"]).map(lambda on: BillSchedule.read("date", on, None, date(2025, 1, 1), None)),
 )
 _LIVES = st.builds(
-    lambda schedule, registered, lasts, until: BillLife(
-        schedule, registered, None if lasts is None else registered + timedelta(hours=lasts), ZONE, until
+    lambda schedule, registered, lasts, until, since: BillLife(
+        schedule, registered, None if lasts is None else registered + timedelta(hours=lasts), ZONE, until,
+        date.min if since is None else registered.date() + timedelta(days=since),
     ),
     _SCHEDULES, _MOMENTS, st.one_of(st.none(), st.integers(0, 20_000)),
-    st.sampled_from([time(0), time(6), time(23, 59)]),
+    st.sampled_from([time(0), time(6), time(23, 59)]), st.one_of(st.none(), st.integers(-50, 300)),
 )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def test_every_expected_day_is_one_of_the_schedule_within_the_bills_life(life, f
         within = registered.date() < day < over or (
             day == registered.date() < over and registered.time() < life.same_day_until
         )
-        assert (day in days) == (within and life.schedule.charges_on(day))
+        assert (day in days) == (within and day >= life.first and life.schedule.charges_on(day))
         assert day not in days or life.is_possible(day)
 
 

@@ -127,6 +127,12 @@ def upgrade() -> None:
         sa.Column("token_fingerprint", Key(32), nullable=True),
         sa.Column("masked_card", Key(30), nullable=True),
         sa.Column("asked_at", UtcDateTime(), nullable=True),
+        sa.Column(
+            "schedule_since",
+            UtcDateTime(),
+            nullable=True,
+            comment="Since when the merchant wants this schedule; null: from the start",
+        ),
         sa.Column("registered_at", UtcDateTime(), nullable=True),
         sa.Column("over_at", UtcDateTime(), nullable=True, comment="When it was refused, cancelled or ended"),
         sa.Column(

@@ -11,6 +11,7 @@ from include.domain.errors import ApiRefused, ApiUnreachable, NotAllowed
 from include.flows.break_decisions import resolve_break
 from include.flows.recurring.ask import ask_for_charges
 from include.flows.recurring.expect import expect_charges
+from include.flows.recurring.verify import findings_of_bills
 from include.flows.settle import settle
 from tests.recurring_harness import payment
 
@@ -86,6 +87,20 @@ def test_what_is_registered_early_in_the_day_is_charged_that_day_where_the_profi
     bills.register("B-2", registered_at=datetime(2026, 11, 19, 23, tzinfo=UTC), starts_on=date(2026, 11, 20))
     expect_charges(bills.merchant.context)
     assert _charges(bills) == [DAY]
+
+
+def test_other_days_count_from_when_the_merchant_wants_them(bills):
+    """The days before stay as they were: none is expected afterwards, and none is missed by verify."""
+    bills.register()
+    expect_charges(bills.merchant.context)
+    bills.merchant.later(days=25)  # 15 December
+    bills.change(schedule_on="5", schedule_since=bills.merchant.now)
+    expect_charges(bills.merchant.context)
+    assert _charges(bills) == [DAY]
+    assert not [one for one in findings_of_bills(bills.merchant.context) if "should have been charged" in one]
+    bills.merchant.later(days=25)
+    expect_charges(bills.merchant.context)
+    assert _charges(bills) == [DAY, "B-1/2027-01-05"]
 
 
 def test_what_was_lost_is_found_by_asking(bills_on_each, doku):

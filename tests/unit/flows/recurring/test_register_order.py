@@ -67,3 +67,15 @@ def test_the_register_is_the_same_for_every_order(tmp_path_factory, ledger_file,
     folder = tmp_path_factory.mktemp("order")
     first = _played(folder / "first", ledger_file, doku_keys, told, set())
     assert _played(folder / "second", ledger_file, doku_keys, other, ends) == first
+
+
+def test_the_register_knows_since_when_a_bill_has_its_days(make_merchant):
+    bills = Register(make_merchant(changes=RECURRING))
+    bills.live()
+    bills.merchant.later(days=10)
+    bills.want(wanted(amount="120000.00"))
+    bills.register()
+    assert bills.bill()["schedule_since"] is None
+    bills.want(wanted(amount="120000.00", schedule_on="5"))
+    bills.register()
+    assert bills.bill()["schedule_since"].startswith(f"{bills.merchant.now:%Y-%m-%d %H:%M}")
