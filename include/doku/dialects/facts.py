@@ -29,6 +29,9 @@ LENGTHS: Final = {
 CUT: Final = {"approval_code": 40, "masked_card": 30, "bank": 60, "channel": 200, "message": 500}
 """Most characters that are kept of a fact that is only shown."""
 
+YEARS: Final = range(2000, 2100)
+"""Of a moment that DOKU may mean; 0001-01-01 is what software writes that knows none."""
+
 _CARD: Final = re.compile(r"[0-9][0-9 -]{11,30}[0-9]")
 _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MOST_DIGITS: Final = 20
@@ -110,9 +113,11 @@ def iso_moment(value: Any, name: str, zone: tzinfo) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(zone)
-    except (ValueError, OverflowError):
-        raise unreadable(name, "is no moment in the form 2026-01-31T23:59:59Z") from None
+    except ValueError:
+        found = None
+    if found is None or found.year not in YEARS:
+        raise unreadable(name, "is no moment of our time in the form 2026-01-31T23:59:59Z")
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(zone)
 
 
 def unreadable(name: str, what: str) -> NotificationUnreadable:

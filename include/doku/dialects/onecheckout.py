@@ -107,10 +107,12 @@ def _paid_at(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        found = _PAID_AT.read(text.strip())
+        found = datetime.fromisoformat(_PAID_AT.read(text.strip()).isoformat())
     except ValueError:
-        raise facts.unreadable("PAYMENTDATETIME", "is no moment in the form yyyyMMddHHmmss") from None
-    return datetime.fromisoformat(found.isoformat()).replace(tzinfo=JAKARTA)
+        found = None
+    if found is None or found.year not in facts.YEARS:
+        raise facts.unreadable("PAYMENTDATETIME", "is no moment of our time in the form yyyyMMddHHmmss")
+    return found.replace(tzinfo=JAKARTA)
 
 
 def _key(fields: Mapping[str, str], field: str, name: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from include.doku.codes import ResponseCodes
+from include.doku.dialects.facts import YEARS
 from include.doku.statuses import TransactionStatus, Verdict, judge_status, read_status
 from include.domain.bill_judgement import Expected
 from include.domain.calendar import local_date
@@ -197,7 +198,7 @@ def _moment(body: Any) -> datetime | None:
     text = transaction.get("date") if isinstance(transaction, Mapping) else None
     with suppress(TypeError, ValueError):
         found = datetime.fromisoformat(text)  # type: ignore[arg-type]
-        return found if found.tzinfo is not None else None
+        return found if found.tzinfo is not None and found.year in YEARS else None
     return None
 
 

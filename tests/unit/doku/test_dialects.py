@@ -139,6 +139,8 @@ def test_each_fact_of_a_payment(path, value, field, read):
         ("order.currency", "USD", "currency is none of IDR"),
         ("transaction.date", "yesterday", "no moment"),
         ("transaction.date", "9999-12-31T23:59:59-23:59", "no moment"),
+        ("transaction.date", "9999-12-31T23:59:59Z", "no moment"),
+        ("transaction.date", "0001-01-01T00:00:00Z", "no moment"),  # what software writes that knows none
         ("token.id", "4111 1111 1111 1111", "card number"),
     ],
 )
@@ -208,6 +210,7 @@ def test_success_needs_both_words_of_the_older_interface(fields, succeeded):
         ({"AMOUNT": "1,5"}, "not a decimal"),
         ({"CURRENCY": "840"}, "currency"),
         ({"PAYMENTDATETIME": "20261320100000"}, "no moment"),
+        ({"PAYMENTDATETIME": "00010101000000"}, "no moment"),
         ({"BILLNUMBER": ""}, "billing_number is missing"),
         ({"STATUSTYPE": "Z"}, "none of G, T and P"),
         ({"TOKENID": "4111111111111111"}, "card number"),

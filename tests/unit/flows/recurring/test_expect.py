@@ -194,13 +194,14 @@ def test_one_transaction_without_a_reference_pays_one_charge_only(bills, doku):
     assert bills.breaks() == [("missing_charge", DAY)]
 
 
+@pytest.mark.parametrize("at", [None, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 @pytest.mark.parametrize("reference", [None, "R-1"])
-def test_a_transaction_that_names_no_day_decides_nothing_where_the_id_names_none_either(bills, doku, reference):
+def test_a_transaction_that_names_no_day_decides_nothing_where_the_id_names_none_either(bills, doku, reference, at):
     _with(bills, doku, recurring={"ask_by": "{billing_number}"})
     bills.register()
     expect_charges(bills.merchant.context)
     bills.merchant.later(hours=36)
-    doku.says("B-1", reference, at=None)
+    doku.says("B-1", reference, at=at)
     assert ask_for_charges(bills.merchant.context).decided == 0
     assert bills.breaks() == [("missing_charge", DAY)]
 
