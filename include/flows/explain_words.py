@@ -23,7 +23,10 @@ PASSED: Final = {
     ("held", "profile_hold"): ("Held", "A hold on the whole profile kept everything back."),
     ("held", "billed_by_doku"): (
         "Held: DOKU charges this bill itself",
-        "Its billing number is an active bill at DOKU. In a batch as well the customer would pay twice.",
+        (
+            "Its billing number is an active bill at DOKU, or may be: DOKU's word on a registration waits to be taken "
+            "in, or DOKU has charged it (see the breaks). In a batch as well the customer would pay twice."
+        ),
     ),
     ("held", "charge_of_a_bill"): (
         "Held: this is a charge of a bill",

@@ -256,9 +256,16 @@ agreement. It must not leave either."""
 
 BILLED_BY_DOKU: Final = """
     EXISTS (SELECT 1 FROM bill d WHERE d.billing_source = a.billing_source AND d.billing_number = a.billing_number
-            AND d.state IN ('active', 'cancelling'))
+            AND (d.state IN ('active', 'cancelling')
+                 OR EXISTS (SELECT 1 FROM notification n
+                            WHERE n.profile = d.profile AND n.kind = 'registration' AND n.state = 'received')
+                 OR EXISTS (SELECT 1 FROM recon_break k
+                            JOIN bill_attempt t ON t.profile = k.profile AND t.reference = k.subject
+                            WHERE k.profile = d.profile AND k.kind = 'unexpected_charge' AND k.state <> 'resolved'
+                              AND t.billing_number = d.billing_number)))
 """
-"""Of an attempt `a`: DOKU charges its bill by itself. It must not leave either: the customer would pay twice."""
+"""Of an attempt `a`: DOKU charges its bill by itself, or may (see `include.ledger.fates`). It must not leave either:
+the customer would pay twice."""
 
 
 def must_not_leave(connection: Connection, batch_id: int) -> int:

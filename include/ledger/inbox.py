@@ -280,12 +280,13 @@ def _storing(dialect: str) -> Any:
     timeless = and_(
         notification.c.kind.in_((NotificationKind.REGISTRATION, NotificationKind.CARD_UPDATE)),
         notification.c.request_id.is_(None),
-        notification.c.body.is_not(None),
     )
     again = {
         "times": notification.c.times + 1,
         "last_at": statement.excluded.last_at,
         "state": case((timeless, NotificationState.RECEIVED), else_=notification.c.state),
+        # Housekeeping may have removed it since.
+        "body": case((timeless, statement.excluded.body), else_=notification.c.body),
     }
     return statement.on_conflict_do_update(index_elements=("profile", "kind", "content_digest"), set_=again).returning(
         notification.c.notification_id, notification.c.times

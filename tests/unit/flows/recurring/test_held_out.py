@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from include.domain.states import NotificationKind
+from include.flows.break_decisions import resolve_break
 from include.flows.deliver import deliver
 from include.flows.explain import explain
+from include.ledger.inbox import Arrived, store
 from tests.flows_harness import charge
 from tests.recurring_harness import payment
 
@@ -60,3 +63,37 @@ def test_a_charge_of_a_bill_never_goes_into_a_batch_under_the_same_id(bills_on_e
     assert [row["charge_id"] for row in bills.sql("SELECT charge_id FROM attempt")] == ["C2"]
     (held,) = bills.sql("SELECT fate, reason FROM run_charge WHERE run_id = :id", id=run.run_id)
     assert tuple(held.values()) == ("held", "charge_of_a_bill")
+
+
+def test_while_a_registration_waits_in_the_inbox_no_bill_leaves(bills_on_each):
+    """DOKU has our answer that it was taken, and may charge the bill today."""
+    bills = bills_on_each
+    bills.register(state="asked", registered_at=None)
+    bills.merchant.list_charges(charge("C1", billing_number="B-1"), charge("C2"))
+    run, (batch_id,) = bills.merchant.seal()
+    waiting = Arrived(
+        profile=bills.merchant.profile.name, kind=NotificationKind.REGISTRATION, content_digest="0" * 64, body=b"{}",
+        received_at=bills.merchant.now,
+    )  # fmt: skip
+    with bills.merchant.ledger.write() as connection:
+        store(connection, waiting)
+    bills.merchant.now += timedelta(minutes=1)
+    assert deliver(bills.merchant.context, batch_id, run.run_id).state == "delivered"
+    proofs = bills.sql("SELECT a.charge_id FROM outcome o JOIN attempt a USING (invoice_number)")
+    assert [row["charge_id"] for row in proofs] == ["C1"]
+    bills.merchant.list_charges(charge("C3", billing_number="B-1"))
+    bills.merchant.claim("later")
+    assert bills.sql("SELECT * FROM attempt WHERE charge_id = 'C3'") == []
+
+
+def test_a_bill_that_doku_charges_though_nobody_registered_it_is_held_until_somebody_has_looked(bills_on_each):
+    bills = bills_on_each
+    bills.register(state="asked", registered_at=None)
+    bills.notify(payment("R-1"))  # what told of the registration was lost on the way
+    bills.merchant.list_charges(charge("C1", billing_number="B-1"))
+    bills.merchant.claim()
+    assert bills.sql("SELECT * FROM attempt") == []
+    (found,) = bills.sql("SELECT break_id FROM recon_break WHERE kind = 'unexpected_charge'")
+    resolve_break(bills.merchant.context, number=found["break_id"], by="Ani", why="DOKU gave it back")
+    bills.merchant.claim("later")
+    assert [row["charge_id"] for row in bills.sql("SELECT charge_id FROM attempt")] == ["C1"]

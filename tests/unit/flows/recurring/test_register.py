@@ -14,6 +14,7 @@ from include.domain.errors import (
     NotAllowed,
 )
 from include.domain.states import NotificationKind
+from include.flows.housekeeping import tidy
 from include.flows.recurring.cancel import bill_ended, cancel_bill
 from include.flows.recurring.changes import ask_again, bill_updated
 from tests.register_harness import RECURRING, TOKEN, Register, wanted
@@ -592,6 +593,29 @@ def test_the_older_interface_says_the_same_words_of_another_try(bills):
     bills.hear_form(failed)
     bills.take_in()
     assert bills.state() == "refused"
+
+
+def test_the_older_interface_registers_the_same_card_again_after_housekeeping(bills):
+    bills.changed({"recurring": {"dialect": "onecheckout", "checkout": {"bill_type": "D"}}})
+    bills.want(wanted())
+    bills.register()
+    done = {"STATUSTYPE": "G", "CHAINMERCHANT": "NA", "CUSTOMERID": "K-1", "BILLNUMBER": "B-1", "STATUS": "SUCCESS",
+            "TOKENID": TOKEN}  # fmt: skip
+    bills.merchant.later(minutes=5)
+    bills.hear_form(done)
+    bills.take_in()
+    bill_ended(bills.context, billing_number="B-1", evidence="DOKU's dashboard", **WHO)
+    bills.merchant.later(days=200)
+    assert tidy(bills.context).notifications == 1
+    bills.want(wanted(amount="120000.00"))
+    bills.register()
+    ask_again(bills.context, billing_number="B-1", **WHO)
+    bills.register()
+    assert bills.state() == "asked"
+    bills.merchant.later(minutes=5)
+    bills.hear_form(done)
+    bills.take_in()
+    assert bills.state() == "active"
 
 
 def test_the_older_interface_refuses_long_ids_in_words(bills):
