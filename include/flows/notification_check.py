@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -36,6 +36,7 @@ _ONCE: Final = frozenset(
         *("content-type", "content-length", "content-encoding", "transfer-encoding", "host"),
     }
 )
+_BY_STATUS_TYPE: Final = {"G": NotificationKind.REGISTRATION, "T": NotificationKind.CARD_UPDATE}
 _PRINTED: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -152,7 +153,14 @@ def _checked_form(profile: Profile, received: Received, look_up: LookUp) -> Arri
     account = account_of(profile, look_up)
     if not words.is_signed(fields, account, question=received.kind is NotificationKind.AMOUNT):
         raise Refused(Refusal.SIGNATURE)
-    return _arrived(profile, received)
+    return replace(_arrived(profile, received), kind=_kind_of(fields, received.kind))
+
+
+def _kind_of(fields: Mapping[str, str], path: NotificationKind) -> NotificationKind:
+    """What a form is, which may be sent to one address whatever it is; only a question has a path of its own."""
+    if path is NotificationKind.AMOUNT:
+        return path
+    return _BY_STATUS_TYPE.get(fields.get("STATUSTYPE", "").upper(), NotificationKind.PAYMENT)
 
 
 def _arrived(

@@ -255,12 +255,13 @@ async def _read(request: Request, most: int, seconds: float) -> bytes:
 
 
 async def _in_time(future: "Future[Any]", seconds: float, late: Refusal) -> Any:
-    """What a thread comes to. Refused, as `late`: not in time; the thread ends by itself."""
+    """What a thread comes to. Refused, as `late`: not in time; a thread at work ends by itself, what waits is left."""
     waited = asyncio.wrap_future(future)
     done, _ = await asyncio.wait((waited,), timeout=seconds)
     if done:
         return waited.result()
     waited.add_done_callback(lambda one: one.cancelled() or one.exception())
+    future.cancel()  # else what DOKU sends again would pile up behind a ledger that hangs
     raise Refused(late)
 
 

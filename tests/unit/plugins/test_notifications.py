@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import LedgerUnreachable
 from include.domain.refusals import SENTENCE, STATUS, Refusal
+from include.flows.open_ledgers import CONNECTIONS
 from tests.doku_simulator.web import words
 from tests.unit.conftest import POSTGRESQL
 from tests.unit.plugins.notified import (
@@ -182,8 +184,14 @@ def test_registrations_and_card_changes_of_the_older_interface_come_by_any_path(
         "STATUSTYPE": "G",
     }  # fmt: skip
     form["WORDS"] = words.of_registration("sha1", SHARED_KEY, form).upper()
-    for kind in ("registration", "payment"):
+    for kind in ("registration", "payment", "card_update"):
         assert door.post_form(kind, form).text == "CONTINUE"
+    (row,) = door.inbox()  # kept as what it is, so that it is known again
+    assert (row["kind"], row["times"]) == ("registration", 3)
+    form |= {"STATUSTYPE": "T"}
+    door.post_form("payment", form)
+    door.post_form("registration", charge_form())
+    assert {row["kind"] for row in door.inbox()} == {"registration", "card_update", "payment"}
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "hmac-sha1", "hmac-sha256"])
@@ -433,6 +441,24 @@ def test_too_many_at_once_are_told_to_come_again(door, monkeypatch):
     answer = door.notify("payment")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
     assert door.refused() == {("", "", "busy"): 1}
+
+
+def test_what_was_answered_with_later_does_not_wait_behind_a_ledger_that_hangs(door, monkeypatch):
+    hangs, begun = threading.Event(), []
+
+    def take(*given):
+        begun.append(given)
+        hangs.wait(10)
+        return b"{}"
+
+    monkeypatch.setattr("plugins.web.notifications.take", take)
+    monkeypatch.setattr("plugins.web.notifications.STORE_SECONDS", 0.02)
+    try:
+        assert {door.notify("payment", {"n": number}).status_code for number in range(CONNECTIONS + 6)} == {503}
+    finally:
+        hangs.set()
+    door.app.state.door.close()  # waits for all that is under way
+    assert len(begun) == CONNECTIONS
 
 
 def test_the_health_answer(door):
