@@ -13,6 +13,7 @@ from typing import Final
 from include.domain.states import STRENGTH, BreakKind, OutcomeStatus
 
 _REFERENCE_LENGTH: Final = 64
+_NO_REFERENCE: Final = "?"
 _WITNESSES: Final = ("notification", "status", "person", "rule")
 """Whose words describe a transaction first."""
 
@@ -152,9 +153,12 @@ class Matter:
 
 
 def placeholder(charge_id: str) -> str:
-    """What an answer about a charge stands under until DOKU's own reference is known."""
-    fits = len(charge_id) <= _REFERENCE_LENGTH
-    return charge_id if fits else hashlib.sha256(charge_id.encode()).hexdigest()
+    """What an answer about a charge stands under until DOKU's own reference is known.
+
+    Never a reference of DOKU's, which may well be the charge id itself.
+    """
+    text = f"{_NO_REFERENCE}{charge_id}"
+    return text if len(text) <= _REFERENCE_LENGTH else _NO_REFERENCE + hashlib.sha256(text.encode()).hexdigest()[1:]
 
 
 def transaction(reference: str, said: Sequence[Said], fallback: date | None = None) -> Transaction:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from include.billing.outcomes import UpsertCounts
+from include.domain.bill_judgement import placeholder
 from include.flows.context import FlowContext
 from include.flows.tell_merchant import tell
 from include.ledger.bill_payments import lock_charges
@@ -35,4 +36,4 @@ def tell_charges(context: FlowContext) -> UpsertCounts:
 def _row(one: Mapping[str, Any]) -> dict[str, Any]:
     """As the merchant has it; while only a charge was answered there is no reference to show."""
     row = {name: value for name, value in one.items() if name != "reference"}
-    return {**row, "invoice_number": None if one["reference"] == one["charge_id"] else one["reference"]}
+    return {**row, "invoice_number": None if one["reference"] == placeholder(one["charge_id"]) else one["reference"]}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from include.doku.api import ApiAnswer
+from include.domain.bill_judgement import placeholder
 from include.domain.errors import ApiRefused, ApiUnreachable, NotAllowed
 from include.flows.break_decisions import resolve_break
 from include.flows.recurring.ask import ask_for_charges
@@ -127,12 +128,31 @@ def test_an_answer_without_a_reference_is_no_second_payment_when_the_notificatio
     bills.merchant.later(hours=36)
     doku.says(DAY, DAY)
     ask_for_charges(bills.merchant.context)
-    assert bills.status(DAY) == "paid"
+    assert bills.status(placeholder(DAY)) == "paid"
     bills.notify(payment("R-1"))
     assert [row["reference"] for row in bills.sql("SELECT reference FROM bill_attempt")] == ["R-1"]
     assert bills.breaks() == []
     told = bills.sql("SELECT charge_id, attempt_no, reference FROM bill_told")
     assert told == [{"charge_id": DAY, "attempt_no": 1, "reference": "R-1"}]
+
+
+def test_dokus_own_reference_may_be_the_charge_id_itself(bills, doku):
+    """What stands in its place while it is not known is never taken for it, nor it for what stands in its place."""
+    _with(bills, doku)
+    bills.register()
+    bills.notify(payment(DAY))
+    bills.notify(payment("R-2"))
+    assert bills.breaks() == [("collected_twice", DAY)]
+    bills.notify(payment("B-1/2026-12-20", code="0051"))  # not of the day that its reference names
+    bills.merchant.later(days=31, hours=13)
+    expect_charges(bills.merchant.context)
+    doku.says("B-1/2026-12-20", "B-1/2026-12-20", at="2026-12-20T01:00:00Z")
+    ask_for_charges(bills.merchant.context)
+    found = bills.sql("SELECT reference, expected_on FROM bill_attempt ORDER BY reference")
+    assert {(row["reference"], str(row["expected_on"])) for row in found} == {
+        (DAY, "2026-11-20"), ("R-2", "2026-11-20"), ("B-1/2026-12-20", "2026-11-20"),
+        (placeholder("B-1/2026-12-20"), "2026-12-20"),
+    }  # fmt: skip
 
 
 def test_what_nobody_knows_is_missing_until_it_comes(bills_on_each, doku):
@@ -223,7 +243,7 @@ def test_a_day_on_which_the_bill_ended_owes_nothing(bills, doku):
     bills.merchant.later(hours=36)
     assert ask_for_charges(bills.merchant.context).missing == 0
     assert bills.breaks() == []
-    assert bills.status(DAY) == "withdrawn"
+    assert bills.status(placeholder(DAY)) == "withdrawn"
     bills.notify(payment("R-1"))  # DOKU charged it all the same
     assert bills.status("R-1") == "paid"
     assert bills.breaks() == []
@@ -269,7 +289,7 @@ def test_a_missing_charge_is_settled_with_evidence(bills_on_each, doku):
     with pytest.raises(NotAllowed, match="settle charge"):
         resolve_break(bills.merchant.context, number=number, **WHO)
     settle(bills.merchant.context, invoice_number=DAY, outcome="withdrawn", evidence="DOKU's mail", **WHO)
-    assert (bills.breaks(), bills.status(DAY)) == ([], "withdrawn")
+    assert (bills.breaks(), bills.status(placeholder(DAY))) == ([], "withdrawn")
     assert bills.merchant.told()[DAY, 1]["status"] == "withdrawn"
     bills.notify(payment("R-1"))
     assert bills.breaks() == [("witnesses_disagree", "R-1")]
