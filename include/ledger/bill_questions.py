@@ -108,12 +108,6 @@ def asked_before(connection: Connection, profile: str, subjects: list[str]) -> d
     return found
 
 
-def is_known(connection: Connection, profile: str, reference: str) -> bool:
-    """Whether something was said of a transaction."""
-    where = (bill_attempt.c.profile == profile, bill_attempt.c.reference == reference)
-    return connection.execute(select(bill_attempt.c.reference).where(*where)).first() is not None
-
-
 def _asked(profile: str, subjects: list[str]) -> Iterator[Select[Any]]:
     q = status_question.c
     for start in range(0, len(subjects), 500):

@@ -18,23 +18,23 @@ from include.doku.statuses import TransactionStatus, Verdict, judge_status, read
 from include.domain.bill_judgement import Expected
 from include.domain.calendar import local_date
 from include.domain.errors import ApiAnswerUnreadable, ApiError, ApiRefused, ApiUnauthorised, ConfigError
-from include.domain.states import OutcomeStatus
+from include.domain.states import STRENGTH, OutcomeStatus
 from include.flows.context import FlowContext
 from include.flows.recurring.terms import reader_of, terms_of
 from include.ledger.bill_breaks import open_missing
 from include.ledger.bill_charges import tie
-from include.ledger.bill_payments import judge, lock_charges
+from include.ledger.bill_payments import Settled, judge, lock_charges, transaction_now
 from include.ledger.bill_questions import (
     Known,
     Silent,
     asked_before,
     declined_charges,
-    is_known,
     silent_charges,
     unknown_transactions,
 )
 from include.ledger.bill_testimonies import keep_said
 from include.ledger.status_questions import Spacing, keep_answer
+from include.ledger.testimonies import find_attempt
 
 _NOT_FOUND: Final = 404
 _GIVE_UP_AFTER: Final = 3
@@ -213,9 +213,13 @@ def _keep(
     """Keep what DOKU says; whether it decided something, and in words what."""
     profile, charge = context.profile, question.charge
     reference = _reference(question, found)
-    if charge is not None and reference is not None and is_known(connection, profile.name, reference):
+    known = transaction_now(connection, profile.name, reference) if charge is not None and reference else None
+    if known is not None and not _says_more(question, verdict, known):
         return False, f"{verdict.words}: of transaction {reference}, which is known already"
-    if charge is not None and "{day:" not in profile.recurring.ask_by:  # the same id for every charge of the bill
+    if reference is not None and find_attempt(connection, profile.name, reference) is not None:
+        return False, f"{verdict.words}: of {reference}, an attempt of a batch; its report decides"
+    # Without a day it is the same id for every charge of the bill.
+    if charge is not None and known is None and "{day:" not in profile.recurring.ask_by:
         if moment is None:
             return False, f"{verdict.words}: of a transaction that does not say of which day it is"
         if reference is None and not _is_of(context, connection, charge, moment):
@@ -226,7 +230,8 @@ def _keep(
     values = {
         "profile": profile.name, "billing_source": profile.billing_source,
         "reference": reference if charge is not None else question.subject,
-        "billing_number": question.billing_number, "expected_on": charge.expected_on if charge else None,
+        "billing_number": question.billing_number,
+        "expected_on": charge.expected_on if charge is not None and known is None else None,
         "witness": "status", "status": str(verdict.outcome), "word": found.word[:20], "succeeded": None,
         "response_code": found.response_code, "response_message": found.response_message,
         "approval_code": found.approval_code, "customer_id": None, "amount": found.amount,
@@ -241,6 +246,12 @@ def _keep(
     about = {str(values["reference"])} if values["reference"] else set()
     judge(connection, terms_of(context), reader_of(context), about, key)
     return True, verdict.words
+
+
+def _says_more(question: _Question, verdict: Verdict, known: Settled) -> bool:
+    """Whether an answer says of a transaction of that bill what outweighs all that was said of it."""
+    same = known.billing_number == question.billing_number
+    return same and verdict.outcome is not None and STRENGTH[verdict.outcome] > STRENGTH[known.status]
 
 
 def _is_of(context: FlowContext, connection: Connection, charge: Expected, moment: datetime) -> bool:

@@ -274,6 +274,32 @@ def test_a_declined_charge_is_asked_for_once_more_when_no_further_try_can_come(b
     assert ask_for_charges(bills.merchant.context).asked == 0
 
 
+def test_an_answer_that_outweighs_what_was_told_of_the_transaction_counts(bills, doku):
+    """DOKU tried again under its own reference, and the notification of that try was lost."""
+    _with(bills, doku, recurring={"ask_declined": True})
+    bills.register()
+    bills.notify(payment("R-1", code="0051"))
+    bills.merchant.later(days=11)
+    doku.says(DAY, "R-1", at="2026-11-23T01:00:00Z")
+    assert ask_for_charges(bills.merchant.context).decided == 1
+    assert bills.status("R-1") == "paid"
+    assert bills.breaks() == [("witnesses_disagree", "R-1")]
+    days = bills.sql("SELECT expected_on FROM bill_attempt")
+    assert [str(row["expected_on"]) for row in days] == ["2026-11-20"]
+
+
+def test_an_answer_about_a_transaction_of_another_bill_decides_nothing(bills, doku):
+    _with(bills, doku)
+    bills.register()
+    bills.register("B-2")
+    bills.notify(payment("R-2", billing_number="B-2", code="0051"))
+    expect_charges(bills.merchant.context)
+    bills.merchant.later(hours=36)
+    doku.says(DAY, "R-2")
+    assert ask_for_charges(bills.merchant.context).decided == 0
+    assert (bills.status("R-2"), bills.breaks()) == ("declined", [("missing_charge", DAY)])
+
+
 # --- settled by a person ---
 
 
