@@ -207,8 +207,12 @@ class Door:
         return _answer(200 if ready else 503, content, "json")
 
     def _is_ready(self) -> bool:
+        profiles = self._open_profiles()
+        if not profiles:  # DOKU would be answered 404, and give up
+            self._say("No profile takes notifications here. Look at DOKU_PROFILES_DIR, and at [notifications] in them.")
+            return False
         try:
-            for profile in self._open_profiles():
+            for profile in profiles:
                 self._ledgers.ledger_of(profile)
         except DokuError as caught:
             self._say(caught.message)

@@ -468,6 +468,13 @@ def test_the_health_answer(door):
     assert door.send(f"{PREFIX}/health").status_code == 405
 
 
+def test_it_is_not_ready_where_no_profile_takes_notifications(door, caplog, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOKU_PROFILES_DIR", str(tmp_path / "not-there"))
+    answer = door.send(f"{PREFIX}/health", method="GET")
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
+    assert "DOKU_PROFILES_DIR" in caplog.text
+
+
 def test_every_reason_has_a_status_and_a_sentence():
     assert set(STATUS) == set(SENTENCE) == set(Refusal)
 
