@@ -161,6 +161,11 @@ def placeholder(charge_id: str) -> str:
     return text if len(text) <= _REFERENCE_LENGTH else _NO_REFERENCE + hashlib.sha256(text.encode()).hexdigest()[1:]
 
 
+def named(reference: str) -> str:
+    """A transaction for people: by DOKU's reference, where one is known."""
+    return "without a reference" if reference.startswith(_NO_REFERENCE) else reference
+
+
 def transaction(reference: str, said: Sequence[Said], fallback: date | None = None) -> Transaction:
     """One transaction, of all that was said of it.
 

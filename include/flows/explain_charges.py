@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from include.doku.codes import ResponseCodes
+from include.domain.bill_judgement import named
 from include.domain.days_in_words import day, moment
 from include.domain.masking import without_card_numbers
 from include.domain.money import for_people
@@ -122,7 +123,7 @@ def _asked(records: ChargeRecords) -> Iterator[Step]:
 def _told(records: ChargeRecords) -> Iterator[Step]:
     for row in records.told:
         if row["told_at"] is not None:
-            said = (f"Their table of outcomes has what became of transaction {row['reference']}.",)
+            said = (f"Their table of outcomes has what became of transaction {named(row['reference'])}.",)
             title = f"The merchant was told of try {row['attempt_no']}"
             yield Step(row["told_at"], Order.TOLD, "plain", title, said, "by write_back")
 

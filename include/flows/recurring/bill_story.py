@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from include.domain.bill_judgement import named
 from include.domain.bill_life import BillEventKind
 from include.domain.days_in_words import day, moment
 from include.domain.masking import token_ending, without_card_numbers
@@ -120,7 +121,7 @@ def _charge(found: ChargeOfBill) -> tuple[str, str, tuple[str, ...]]:
     amount = for_people(found.amount, found.currency) if found.amount is not None else "amount not known"
     tries = tuple(
         f"{day(charged_on)}: {status}, {for_people(tried, found.currency) if tried is not None else 'no amount'}"
-        f" (transaction {reference})"
+        f" (transaction {named(reference)})"
         for reference, charged_on, tried, status in found.tries
     )
     return (day(found.expected_on), amount, tries) if found.expected_on else ("", "not expected", tries)
