@@ -64,7 +64,7 @@ def _profile_problem(path: Path) -> str | None:
 
 def _layouts_of(profile: Profile) -> list[str]:
     """The layouts that a profile names for what it does."""
-    bulk = profile.recurring.bulk_or_none if profile.has_recurring else None
+    bulk = profile.recurring.bulk if profile.has_recurring else None
     of_batches = [profile.batch.layout, profile.report.layout] if profile.sends_batches else []
     return [*of_batches, *([bulk.layout] if bulk else [])]
 

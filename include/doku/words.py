@@ -34,12 +34,15 @@ class WordsAccount:
         mall_id: MALLID.
         chain_merchant: CHAINMERCHANT.
         algorithm: As agreed with DOKU; the plugin uses SHA1.
+        charges_without_bill: Whether DOKU signs scheduled charges without BILLNUMBER, as one of the plugin's recipes
+            does. Off: whoever has seen one such message could move its payment to another bill.
     """
 
     mall_id: str
     shared_key: str = field(repr=False)
     chain_merchant: str = "NA"
     algorithm: Algorithm = "sha1"
+    charges_without_bill: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ _BY_STATUS_TYPE: Final[Mapping[str, tuple[Recipe, ...]]] = {
     "G": (REGISTRATION_NOTIFY,),
     "T": (REGISTRATION_NOTIFY,),
     "P": (PAYMENT_NOTIFY,),
-    "": (CHARGE_NOTIFY, CHARGE_NOTIFY_WITHOUT_BILL),
+    "": (CHARGE_NOTIFY,),
 }
 
 
@@ -120,6 +123,8 @@ def is_signed(fields: Mapping[str, str], account: WordsAccount, *, question: boo
         question: It is the question for an amount, which has no STATUSTYPE.
     """
     recipes = (AMOUNT_QUESTION,) if question else _BY_STATUS_TYPE.get(fields.get("STATUSTYPE", "").upper(), ())
+    if account.charges_without_bill and CHARGE_NOTIFY in recipes:
+        recipes = (CHARGE_NOTIFY_WITHOUT_BILL,)
     return any(_fits(recipe, fields, account) for recipe in recipes)
 
 

@@ -28,7 +28,8 @@ def account_of(profile: Profile, look_up: Callable[[str], ConnectionSettings]) -
     if algorithm not in _ALGORITHMS:
         raise ConfigError(where, "extra.words", f"is none of {', '.join(_ALGORITHMS)}")
     chain = str(connection.extra.get("chain_merchant", "NA"))
-    return WordsAccount(connection.login, connection.password, chain, algorithm)
+    without_bill = connection.extra.get("charges_without_bill", False) is True
+    return WordsAccount(connection.login, connection.password, chain, algorithm, without_bill)
 
 
 def base_url_of(profile: Profile, look_up: Callable[[str], ConnectionSettings]) -> str:

@@ -46,7 +46,8 @@ def cancel_request(context: FlowContext) -> Request | None:
 
 
 def _cancel(context: FlowContext, one: Bill, request: Request) -> bool:
-    request_id = request_id_for(context, one, "cancel")
+    # Another one each day: asked for under the same id, DOKU would repeat its first no for ever.
+    request_id = request_id_for(context, one, f"cancel {context.today}")
     if request_id is None:
         return True
     context.step("cancel: before DOKU is asked to end a bill")

@@ -52,7 +52,7 @@ def take_in(context: FlowContext, run_id: int | None) -> TakenIn:
             page = waiting(connection, context.profile.name, _PAGE, KINDS)
         for one in page:
             context.step("take in: before a notification is taken in")
-            ending = _take(context, parse, one, run_id)
+            ending = _take_or_fail(context, parse, one, run_id)
             context.step("take in: notification taken in")
             if ending is not None:
                 states[ending.state] += 1
@@ -60,6 +60,20 @@ def take_in(context: FlowContext, run_id: int | None) -> TakenIn:
                     failed.append(f"notification {one.notification_id}: {ending.words}")
         if len(page) < _PAGE:
             return TakenIn(dict(states), failed)
+
+
+def _take_or_fail(context: FlowContext, parse: Parse, one: Waiting, run_id: int | None) -> _Ending | None:
+    """As `_take`. A mistake of ours about one notification is that one's failure, and stops none behind it."""
+    try:
+        return _take(context, parse, one, run_id)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as caught:
+        words = (
+            f"Unexpected {caught.__class__.__name__} while it was taken in; nothing of it was kept. This is a mistake "
+            "in the package: report it, and take it in again with the next release."
+        )
+    with context.ledger.write() as connection:
+        kept = conclude(connection, one.notification_id, NotificationState.FAILED, words, run_id, context.clock())
+    return _Ending(NotificationState.FAILED, words) if kept else None
 
 
 def _take(context: FlowContext, parse: Parse, one: Waiting, run_id: int | None) -> _Ending | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,6 @@ def test_the_algorithms(algorithm):
     ("fields", "recipe"),
     [
         (CHARGE, words.CHARGE_NOTIFY),
-        (CHARGE, words.CHARGE_NOTIFY_WITHOUT_BILL),
         ({**CHARGE, "VERIFYSTATUS": "", "TOKENID": ""}, words.CHARGE_NOTIFY),
         (REGISTERED, words.REGISTRATION_NOTIFY),
         ({**REGISTERED, "STATUSTYPE": "T", "STATUS": "FAILED"}, words.REGISTRATION_NOTIFY),
@@ -85,6 +85,20 @@ def test_an_altered_field_is_refused(name, value):
     signed = {**fields, "WORDS": words_of(words.CHARGE_NOTIFY, fields, ACCOUNT)}
     altered = {**signed, name: value}
     assert is_signed(altered, ACCOUNT) == (altered == signed)
+
+
+def test_a_payment_is_not_moved_to_another_bill_by_who_has_seen_it():
+    """Without BILLNUMBER among what is signed, its value could be hidden in the field before it."""
+    seen = {**CHARGE, "WORDS": words_of(words.CHARGE_NOTIFY, CHARGE, ACCOUNT)}
+    moved = {**seen, "TOKENID": CHARGE["TOKENID"] + CHARGE["BILLNUMBER"], "BILLNUMBER": "B-OTHER"}
+    assert is_signed(seen, ACCOUNT)
+    assert not is_signed(moved, ACCOUNT)
+
+
+def test_charges_signed_without_their_bill_are_taken_only_where_doku_does_so():
+    signed = {**CHARGE, "WORDS": words_of(words.CHARGE_NOTIFY_WITHOUT_BILL, CHARGE, ACCOUNT)}
+    assert not is_signed(signed, ACCOUNT)
+    assert is_signed(signed, replace(ACCOUNT, charges_without_bill=True))
 
 
 def test_what_the_customers_browser_carries_is_no_notification():

@@ -663,3 +663,26 @@ def test_nothing_is_expected_of_the_time_in_which_a_bill_was_over(bills):
     expect_charges(bills.context)
     assert bills.state() == "active"
     assert bills.merchant.sql("SELECT * FROM bill_charge") == []
+
+
+def test_a_mistake_of_ours_about_one_notification_stops_no_other(bills, monkeypatch):
+    from include.flows.recurring import take_in as module
+
+    bills.want(wanted(), wanted("B-2", customer_id="K-2"))
+    bills.register()
+    bills.merchant.later(minutes=5)
+    bills.hear(bills.registered())
+    bills.hear(bills.registered("B-2", customer_id="K-2"))
+    inner = module._registration
+
+    def mistaken(context, connection, one, said):
+        if said.billing_number == "B-1":
+            raise KeyError("something that a customer wrote")
+        return inner(context, connection, one, said)
+
+    monkeypatch.setattr(module, "_registration", mistaken)
+    taken = bills.take_in()
+    assert taken.states == {"failed": 1, "done": 1}
+    assert "KeyError" in taken.failed[0]
+    assert "customer wrote" not in taken.failed[0]
+    assert (bills.state("B-1"), bills.state("B-2")) == ("asked", "active")
