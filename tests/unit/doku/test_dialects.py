@@ -239,9 +239,15 @@ def test_what_is_no_json_object_is_refused(raw):
         JSON.parse(NotificationKind.PAYMENT, raw, None)
 
 
+_TEXT = 'a7é漢\u202e"\\\x00 .-:'
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("2026-11-20T03:00:00Z"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(_TEXT, max_size=20)
+    | st.just("2026-11-20T03:00:00Z"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(_TEXT, max_size=5), inner, max_size=3),
     max_leaves=5,
 )
 _PATHS = sorted({path for name in type(JSON.dialect.payment).model_fields for path in

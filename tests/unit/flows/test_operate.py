@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from include.billing.tokens_table import create_tokens_table
 from include.domain.errors import ConfigError, DeliveryUnknown, NotAllowed
 from include.domain.operations import OPERATIONS
 from include.domain.states import NotificationKind, NotificationState, RunKind
@@ -209,6 +210,7 @@ def _run_of_tokens(merchant):
 def _ask_for_tokens(merchant, tokens: int) -> None:
     """A run that asks about three customers of whom the first so many have a token."""
     merchant.changed({"connections": {"doku": "doku_api"}, "tokens": {"lost_least": 1}})
+    create_tokens_table(merchant.billing)
     run, account = merchant.run(RunKind.TOKENS), account_of(merchant.context)
     asked = [
         Asked(f"K{number}", merchant.now, {f"{number:032}": TokenSeen(f"token-{number}")} if number < tokens else {})

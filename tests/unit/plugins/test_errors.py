@@ -21,6 +21,8 @@ def _ours() -> list[DokuError]:
             made.append(one("file", "key", "reason"))
         elif issubclass(one, errors.FileRefused):
             made.append(one("file", 1, "column", "reason"))
+        elif issubclass(one, errors.ApiRefused):
+            made.append(one("what and what to do", 400))
         else:
             made.append(one("what and what to do"))
     return made
@@ -39,7 +41,7 @@ def test_our_own_error_is_passed_on_as_its_sentence(error):
 
 def test_only_errors_that_may_pass_by_themselves_are_retryable():
     assert {type(error).__name__ for error in _ours() if error.retryable} == {
-        "AlertNotSent", "BillingUnreachable", "LedgerUnreachable", "RemoteError",
+        "AlertNotSent", "ApiUnreachable", "BillingUnreachable", "LedgerUnreachable", "RemoteError",
     }  # fmt: skip
 
 
