@@ -139,12 +139,14 @@ class Register:
         received_at: datetime | None = None,
         *,
         form: bool = False,
+        request_id: str | None = None,
     ) -> int:
         """DOKU's notification comes into the inbox; its id."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         arrived = Arrived(
             profile=self.merchant.profile.name, kind=kind, body=raw, received_at=received_at or self.merchant.now,
-            content_digest=hashlib.sha256(raw).hexdigest(), request_id=None if form else f"request-{len(raw)}",
+            content_digest=hashlib.sha256(raw).hexdigest(),
+            request_id=None if form else request_id or f"request-{len(raw)}",
         )  # fmt: skip
         with self.merchant.ledger.write() as connection:
             return store(connection, arrived)[0]

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, case, func, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import NotAllowed
@@ -87,8 +87,9 @@ class Pile:
 def store(connection: Connection, arrived: Arrived) -> tuple[int, bool]:
     """Put a notification into the inbox; the same content again is counted, and stays what it has become.
 
-    But for what the older interface says of a registration: it tells no time and no Request-Id, so that a second result
-    may be the same bytes as the first. That waits again, and whoever takes it in sees whether it is another one.
+    But for what is said of a registration without a Request-Id, as in the older interface, or under another one: where
+    it tells no time, a second result may be the same bytes as the first. That waits again, and whoever takes it in sees
+    whether it is another one.
 
     Returns:
         Its id, and whether it is new.
@@ -279,7 +280,7 @@ def _storing(dialect: str) -> Any:
     statement = _insert_for(dialect)(notification)
     timeless = and_(
         notification.c.kind.in_((NotificationKind.REGISTRATION, NotificationKind.CARD_UPDATE)),
-        notification.c.request_id.is_(None),
+        or_(notification.c.request_id.is_(None), notification.c.request_id != statement.excluded.request_id),
     )
     again = {
         "times": notification.c.times + 1,

@@ -686,3 +686,25 @@ def test_a_mistake_of_ours_about_one_notification_stops_no_other(bills, monkeypa
     assert "KeyError" in taken.failed[0]
     assert "customer wrote" not in taken.failed[0]
     assert (bills.state("B-1"), bills.state("B-2")) == ("asked", "active")
+
+
+def test_the_same_words_under_another_request_id_are_heard_again(bills):
+    """DOKU's JSON may tell no time either."""
+    bills.want(wanted())
+    bills.register()
+    failed = bills.registered(status="FAILED", card_payment={"response_code": "51", "response_message": "NO FUNDS"})
+    del failed["transaction"]["date"]
+    bills.merchant.later(minutes=5)
+    bills.hear(failed, request_id="first")
+    bills.take_in()
+    bills.hear(failed, request_id="first again, with another id")
+    bills.take_in()
+    assert bills.events().count("refused") == 1
+    bills.want(wanted(amount="120000.00"))
+    bills.merchant.later(minutes=5)
+    bills.register()
+    assert bills.state() == "asked"
+    bills.merchant.later(minutes=5)
+    bills.hear(failed, request_id="second")
+    bills.take_in()
+    assert bills.state() == "refused"
