@@ -146,7 +146,7 @@ class Register:
         arrived = Arrived(
             profile=self.merchant.profile.name, kind=kind, body=raw, received_at=received_at or self.merchant.now,
             content_digest=hashlib.sha256(raw).hexdigest(),
-            request_id=None if form else request_id or f"request-{len(raw)}",
+            request_id=None if form else request_id or hashlib.sha256(raw).hexdigest()[:12],
         )  # fmt: skip
         with self.merchant.ledger.write() as connection:
             return store(connection, arrived)[0]
