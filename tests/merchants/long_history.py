@@ -119,6 +119,9 @@ class LongHistory:
                     self._again(connection, run_id, day, firsts[number - 5])
                 firsts.append(batch_id)
                 self._books(connection, run_id)
+                if number % 20 == 0 and connection.dialect.name == "postgresql":
+                    for name in ("attempt", "outcome"):
+                        connection.execute(sa.text(f"ANALYZE {name}"))
             return int(connection.scalar(sa.select(sa.func.count()).select_from(tables.attempt)) or 0)
 
     def _again(self, connection: sa.Connection, run_id: int, day: date, earlier: int) -> None:
