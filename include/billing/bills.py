@@ -8,7 +8,7 @@ from sqlalchemy import Column, DateTime, Engine, MetaData, String, Table, Text, 
 
 from include.billing.types import name_text
 from include.billing.upsert import Terms, UpsertCounts
-from include.billing.views import Contract, describe, names_in, read_texts
+from include.billing.views import Contract, read_texts
 from include.billing.written_table import WrittenTable, check_table, create_table, upsert
 from include.domain.bill_columns import COLUMNS, OPTIONAL
 
@@ -21,11 +21,6 @@ _CONTRACT: Final = Contract(COLUMNS, OPTIONAL, "billing.bills")
 def read_wanted_bills(engine: Engine, *, view: str, chunk_rows: int) -> Iterator[list[dict[str, str | None]]]:
     """The view's rows by billing number, every value as text, in chunks; raises as `read_texts`."""
     return read_texts(engine, view, _CONTRACT, order_by="billing_number", chunk_rows=chunk_rows)
-
-
-def check_bills_view(engine: Engine, view: str) -> None:
-    """See that the view is there and has every column. Raises as `read_wanted_bills`."""
-    names_in(engine, view, _CONTRACT, {}, describe(engine, view, _CONTRACT.setting).types)
 
 
 def status_table(name: str = STATUS_TABLE) -> Table:

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from include.billing.views import Contract, describe, names_in, read_texts
+from include.billing.views import Contract, read_texts
 
 COLUMNS: Final = ("customer_id", "billing_number", "channel", "masked_card")
 """The canonical names; all but the customer id may be missing."""
@@ -32,8 +32,3 @@ def read_token_customers(engine: Engine, *, view: str, chunk_rows: int) -> Itera
     """The view's rows in chunks, in the order of customers. Raises as `views.read_texts`."""
     for rows in read_texts(engine, view, _CONTRACT, order_by="customer_id", chunk_rows=chunk_rows):
         yield [TokenCustomer(**row) for row in rows]
-
-
-def check_token_customers(engine: Engine, *, view: str) -> None:
-    """See that the view is there with its columns. Raises as `views.read_texts`."""
-    names_in(engine, view, _CONTRACT, {}, describe(engine, view, _CONTRACT.setting).types)

@@ -100,6 +100,11 @@ def connect(settings: SftpSettings) -> Iterator["SftpServer"]:
             yield SftpServer(session, f"{settings.host}:{settings.port}")
 
 
+def remote_path(folder: str, name: str) -> str:
+    """A file in a folder of the server."""
+    return f"{folder.rstrip('/')}/{name}"
+
+
 class SftpServer:
     """An open session. Paths are the server's own, with slashes."""
 

@@ -1,5 +1,6 @@
 """What people decide about batches that left, or that should: DOKU refused one; one is delivered now by hand."""
 
+from include.doku.sftp import remote_path
 from include.domain.errors import NotAllowed
 from include.domain.states import BatchState
 from include.flows.approve import refuse_unless_approved
@@ -46,7 +47,7 @@ def file_refused_now(
         )
     with context.remote() as server:
         found = look(context, server, batch).there
-        waiting = server.stat(f"{context.profile.batch.folder.rstrip('/')}/{file_name}") is not None
+        waiting = server.stat(remote_path(context.profile.batch.folder, file_name)) is not None
     if found is There.ANSWERED or waiting:
         raise NotAllowed(
             f"The server shows {'a report on ' if found is There.ANSWERED else ''}{file_name}: DOKU may charge it yet. "

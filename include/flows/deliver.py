@@ -20,7 +20,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from include.doku.sftp import SftpServer
+from include.doku.sftp import SftpServer, remote_path
 from include.domain.errors import (
     DeliveryRefused,
     DeliveryUnknown,
@@ -159,14 +159,14 @@ def _send(context: FlowContext, server: SftpServer, batch: Batch, run_id: int) -
     if _too_late(context, batch):
         return _withdraw(context, batch, run_id)
     settings = context.profile.batch
-    final = _join(settings.folder, batch.file_name)
+    final = remote_path(settings.folder, batch.file_name)
     if settings.delivery == "direct":
         # No byte of an altered envelope may become visible, and it is known to be altered only at its end.
         for _ in context.artefacts.read_proved(batch.artefact or "", batch.envelope_digest or ""):
             pass
         _promise_to_rename(context, batch, mine, run_id, {"final": final, "direct": True})
         return _place(context, server, batch, run_id, lambda: _write(context, server, batch, final))
-    temporary = _join(
+    temporary = remote_path(
         settings.temporary_folder or settings.folder, _temporary_name(settings.temporary_name, batch, mine)
     )
     try:
@@ -305,13 +305,13 @@ def look(context: FlowContext, server: SftpServer, batch: Batch) -> Look:
     """What the server shows of a batch file: in the upload folder, in DOKU's archive folder, or by a report on it."""
     settings = context.profile.batch
     for folder in (settings.folder, settings.archive_folder):
-        listed = server.stat(_join(folder, batch.file_name)) if folder else None
+        listed = server.stat(remote_path(folder, batch.file_name)) if folder else None
         if folder is None or listed is None:
             continue
         if listed.size != batch.envelope_size:
             return Look(There.OTHER, None)
         try:
-            digest, _ = server.digest(_join(folder, batch.file_name))
+            digest, _ = server.digest(remote_path(folder, batch.file_name))
         except RemoteRefused:  # not readable for us, or taken away while we looked: the size must do
             return Look(There.SAME, None)
         return Look(There.SAME if digest == batch.envelope_digest else There.OTHER, digest)
@@ -374,7 +374,7 @@ def remove_leftovers(context: FlowContext, server: SftpServer, batch: Batch, min
     for listed in found:
         context.step("deliver: before a leftover is removed")
         with suppress(RemoteRefused):
-            server.remove(_join(folder, listed.name))
+            server.remove(remote_path(folder, listed.name))
         context.step("deliver: leftover removed")
 
 
@@ -454,7 +454,3 @@ def _ended(batch: Batch) -> Delivery:
 
 def _temporary_name(template: str, batch: Batch, mine: str) -> str:
     return template.format(digest=f"{(batch.envelope_digest or '')[:16]}.{mine}")
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}"

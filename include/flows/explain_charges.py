@@ -6,12 +6,10 @@ from typing import Final
 from include.doku.codes import ResponseCodes
 from include.domain.bill_judgement import named
 from include.domain.days_in_words import day, moment
-from include.domain.masking import without_card_numbers
 from include.domain.money import for_people
-from include.domain.states import STRENGTH, OutcomeStatus, ProposalState
+from include.domain.states import STRENGTH, OutcomeStatus
 from include.flows import explain_words as words
-from include.flows.explain_steps import Order, Step
-from include.ledger.breaks import RULE as BY_RULE
+from include.flows.explain_steps import Order, Step, foreign, steps_of_breaks, steps_of_proposals
 from include.ledger.charge_stories import ChargeRecords
 
 _WITNESS: Final = {
@@ -70,8 +68,8 @@ def steps_of_bill(records: ChargeRecords, codes: ResponseCodes) -> Iterator[Step
     yield from _said(records, codes)
     yield from _asked(records)
     yield from _told(records)
-    yield from _breaks(records)
-    yield from _decisions(records)
+    yield from steps_of_breaks(records.breaks)
+    yield from steps_of_proposals(records.proposals)
 
 
 def _amount(records: ChargeRecords) -> Iterator[Step]:
@@ -99,11 +97,11 @@ def _said(records: ChargeRecords, codes: ResponseCodes) -> Iterator[Step]:
         if row["response_code"]:
             code = codes.look_up(row["response_code"])
             lines.append(f"Code {code.code}: {words.answer(code)}")
-        lines += [f"DOKU's word: {_foreign(row['word'])}."] if row["word"] else []
-        lines += [f"DOKU's words: “{_foreign(row['response_message'])}”."] if row["response_message"] else []
-        lines += [f"Approval code {_foreign(row['approval_code'])}."] if row["approval_code"] else []
-        lines += [f"Card {_foreign(row['masked_card'])}."] if row["masked_card"] else []
-        lines += [f"Evidence: “{_foreign(row['evidence'])}”."] if row["evidence"] else []
+        lines += [f"DOKU's word: {foreign(row['word'])}."] if row["word"] else []
+        lines += [f"DOKU's words: “{foreign(row['response_message'])}”."] if row["response_message"] else []
+        lines += [f"Approval code {foreign(row['approval_code'])}."] if row["approval_code"] else []
+        lines += [f"Card {foreign(row['masked_card'])}."] if row["masked_card"] else []
+        lines += [f"Evidence: “{foreign(row['evidence'])}”."] if row["evidence"] else []
         lines += [f"Confirmed by {row['confirmed_by']}."] if row["confirmed_by"] else []
         why = f"notification {row['notification_id']}" if row["notification_id"] else f"said by {row['said_by']}"
         kind = {"person": "person"}.get(row["witness"], str(row["status"]))
@@ -116,7 +114,7 @@ def _asked(records: ChargeRecords) -> Iterator[Step]:
             f"DOKU was asked, and answered {row['answer']}" if row["answer"] else "DOKU was asked, without an answer"
         )
         again = ("asked", str(row["answer"]), row["words"])
-        said = (f"{_foreign(row['words'])}.",)
+        said = (f"{foreign(row['words'])}.",)
         yield Step(row["asked_at"], Order.DECIDED, "waits", title, said, f"question {row['question_id']}", again)
 
 
@@ -128,33 +126,6 @@ def _told(records: ChargeRecords) -> Iterator[Step]:
             yield Step(row["told_at"], Order.TOLD, "plain", title, said, "by write_back")
 
 
-def _breaks(records: ChargeRecords) -> Iterator[Step]:
-    for row in records.breaks:
-        what = words.BREAKS.get(row["kind"], str(row["kind"]).replace("_", " "))
-        said = (f"{_foreign(row['details'])}.", "A person looks into it.")
-        yield Step(row["opened_at"], Order.BREAK, "stopped", f"Break opened: {what}", said, f"break {row['break_id']}")
-        for state, by, at, text in (
-            ("explained", row["explained_by"], row["explained_at"], row["explanation"]),
-            ("resolved", row["closed_by"], row["closed_at"], row["closed_reason"]),
-        ):
-            if at is not None:
-                why = f"break {row['break_id']}; decided by {'a rule' if by == BY_RULE else by}"
-                kind = "plain" if by == BY_RULE else "person"
-                yield Step(at, Order.DECIDED, kind, f"Break {state}: {what}", (f"“{_foreign(text)}”",), why)
-
-
-def _decisions(records: ChargeRecords) -> Iterator[Step]:
-    for row in records.proposals:
-        said = (f"“{_foreign(row['why'])}”", "It has no effect until another person confirms it.")
-        title = f"Proposed: {str(row['operation']).replace('_', ' ')}"
-        by = f"proposal {row['proposal_id']} by {row['proposed_by']}"
-        yield Step(row["proposed_at"], Order.DECIDED, "person", title, said, by)
-        if row["answered_at"] is not None:
-            answer = "Proposal confirmed" if row["state"] == ProposalState.CONFIRMED else "Proposal dropped"
-            why = f"proposal {row['proposal_id']}; decided by {row['answered_by']}"
-            yield Step(row["answered_at"], Order.DECIDED, "person", answer, (), why)
-
-
 def _strongest(records: ChargeRecords, reference: str) -> OutcomeStatus | None:
     found = [OutcomeStatus(row["status"]) for row in records.outcomes if row["reference"] == reference]
     return max(found, key=STRENGTH.__getitem__, default=None)
@@ -162,8 +133,3 @@ def _strongest(records: ChargeRecords, reference: str) -> OutcomeStatus | None:
 
 def _some(lines: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
-
-
-def _foreign(text: str | None) -> str:
-    """Words that are not ours, without card numbers."""
-    return without_card_numbers(str(text or "")).strip().rstrip(".")

@@ -1,7 +1,7 @@
 """From records to what happened, a step each. Pure: rows in, sentences out."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -135,8 +135,8 @@ def steps(records: Records, codes: ResponseCodes, pay_days: Collection[int]) -> 
     yield from _notices(records)
     yield from _testimonies(records)
     yield from _plans(records, pay_days)
-    yield from _proposals(records)
-    yield from _breaks(records)
+    yield from steps_of_proposals(records.proposals)
+    yield from steps_of_breaks(records.breaks)
     if records.closed is not None:
         yield _closing(records.closed)
 
@@ -178,11 +178,11 @@ def _passed(records: Records) -> Iterator[Step]:
 def _holds(records: Records) -> Iterator[Step]:
     for row in records.holds:
         subject = f"{row['scope']} {row['subject']}"
-        said = (f"“{_foreign(row['reason'])}”", "Nothing of it is claimed or sent until the hold is lifted.")
+        said = (f"“{foreign(row['reason'])}”", "Nothing of it is claimed or sent until the hold is lifted.")
         placed = f"decided by {row['placed_by']}"
         yield Step(row["placed_at"], Order.DECIDED, "person", f"Hold placed on {subject}", said, placed)
         if row["released_at"] is not None:
-            lifted = (f"“{_foreign(row['release_reason'] or '')}”",)
+            lifted = (f"“{foreign(row['release_reason'] or '')}”",)
             by = f"decided by {row['released_by']}"
             yield Step(row["released_at"], Order.DECIDED, "person", f"Hold lifted from {subject}", lifted, by)
 
@@ -193,13 +193,13 @@ def _decisions(records: Records) -> Iterator[Step]:
             continue
         title, effect = words.DECISIONS.get(row["kind"], (str(row["kind"]).replace("_", " ").capitalize(), ""))
         why = json.loads(row["details"]).get("why")
-        said = (*((f"“{_foreign(str(why))}”",) if why else ()), *((effect,) if effect else ()))
+        said = (*((f"“{foreign(str(why))}”",) if why else ()), *((effect,) if effect else ()))
         yield Step(row["at"], Order.DECIDED, "person", title, said, f"decided by {row['actor']}")
 
 
 def _closing(row: Row) -> Step:
     title = "Cancelled" if row["reason"] == "cancelled" else f"Closed: {str(row['reason']).replace('_', ' ')}"
-    said = (f"“{_foreign(row['words'])}”", "No further attempt is made.")
+    said = (f"“{foreign(row['words'])}”", "No further attempt is made.")
     return Step(row["closed_at"], Order.DECIDED, "person", title, said, f"decided by {row['closed_by']}")
 
 
@@ -220,7 +220,7 @@ def _batch_events(records: Records) -> Iterator[Step]:
         sealed |= {row["batch_id"]} if row["state"] == BatchState.SEALED else set()
         kind, title, said = _SHOWN_STATES[BatchState(row["state"])]
         details = json.loads(row["details"])
-        told = [f"{name.capitalize()}: {_foreign(details[name])}." for name in ("proof", "why") if details.get(name)]
+        told = [f"{name.capitalize()}: {foreign(details[name])}." for name in ("proof", "why") if details.get(name)]
         yield Step(row["at"], Order.BATCH, kind, title, (said.format(name=row["subject"]), *told), f"by {row['actor']}")
 
 
@@ -233,7 +233,7 @@ def _brakes(records: Records) -> Iterator[Step]:
         )  # fmt: skip
     for row in records.approvals:
         title = "Approved by a person" if row["answer"] == "approved" else "Refused by a person"
-        said = f"“{_foreign(row['words'])}”"
+        said = f"“{foreign(row['words'])}”"
         why = f"run {row['run_id']}; decided by {row['answered_by']}"
         yield Step(row["answered_at"], Order.APPROVED, "person", title, (said,), why)
 
@@ -248,9 +248,9 @@ def _lines(records: Records, codes: ResponseCodes) -> Iterator[Step]:
         details = [f"Code {code.code}: {words.answer(code)}"]
         if row["amount"] is not None:
             details[0] = f"{for_people(int(row['amount']), row['currency'])}. {details[0]}"
-        details += [f"DOKU's words: “{_foreign(row['response_message'])}”."] if row["response_message"] else []
-        details += [f"Approval code {_foreign(row['approval_code'])}."] if row["approval_code"] else []
-        details += [f"Card {_foreign(row['masked_card'])}."] if row["masked_card"] else []
+        details += [f"DOKU's words: “{foreign(row['response_message'])}”."] if row["response_message"] else []
+        details += [f"Approval code {foreign(row['approval_code'])}."] if row["approval_code"] else []
+        details += [f"Card {foreign(row['masked_card'])}."] if row["masked_card"] else []
         details += [words.LINES[row["line_class"]]] if words.LINES.get(row["line_class"]) else []
         yield Step(
             row["ingested_at"], Order.REPORTED, str(row["status"]), title, tuple(details),
@@ -268,7 +268,7 @@ def _other_outcomes(records: Records) -> Iterator[Step]:
         if row["witness"] == "report" or (row["invoice_number"], row["witness"]) in said:
             continue
         title = f"Attempt {attempt_no[row['invoice_number']]} {row['status']}"
-        proof = (f"{_foreign(row['proof'])}.",) if row["proof"] else ()
+        proof = (f"{foreign(row['proof'])}.",) if row["proof"] else ()
         kind = {"withdrawn": "stopped"}.get(row["status"], str(row["status"]))
         yield Step(row["decided_at"], Order.REPORTED, kind, title, proof, f"witness: {row['witness']}")
 
@@ -277,7 +277,7 @@ def _questions(records: Records) -> Iterator[Step]:
     attempt_no = {row["invoice_number"]: row["attempt_no"] for row in records.attempts}
     for row in records.questions:
         title = f"DOKU was asked about attempt {attempt_no[row['subject']]}"
-        said = (f"{_foreign(row['words'])}.",)
+        said = (f"{foreign(row['words'])}.",)
         yield Step(
             row["asked_at"], Order.REPORTED, "plain", title, said, f"status call, HTTP {row['http_status'] or '-'}"
         )
@@ -287,7 +287,7 @@ def _notices(records: Records) -> Iterator[Step]:
     for row in records.notices:
         told = row["answered_at"] is not None
         title = "DOKU was told of the batch file" if told else "DOKU could not be told of the batch file"
-        said = (f"{row['file_name']}: {_foreign(row['words'] or 'no answer was noted')}.",)
+        said = (f"{row['file_name']}: {foreign(row['words'] or 'no answer was noted')}.",)
         yield Step(row["answered_at"] or row["tried_at"], Order.BATCH, "plain", title, said, f"{row['tries']} tries")
 
 
@@ -297,7 +297,7 @@ def _testimonies(records: Records) -> Iterator[Step]:
         by_person = row["witness"] == "person"
         who = "settled by a person" if by_person else f"says DOKU's {row['witness']}"
         title = f"Attempt {attempt_no[row['invoice_number']]} {row['status']}: {who}"
-        said = [f"Evidence: “{_foreign(row['evidence'])}”."]
+        said = [f"Evidence: “{foreign(row['evidence'])}”."]
         said += [f"Confirmed by {row['confirmed_by']}."] if row["confirmed_by"] else []
         kind = "person" if by_person else str(row["status"])
         yield Step(row["said_at"], Order.REPORTED, kind, title, tuple(said), f"decided by {row['said_by']}")
@@ -308,7 +308,7 @@ def _plans(records: Records, pay_days: Collection[int]) -> Iterator[Step]:
         title = words.PLANS.get(row["action"], str(row["action"]).replace("_", " ").capitalize())
         if row["action"] == NextAction.RETRY:
             title = f"{title} for {weekday(row['planned_on'])}"
-        reason = _foreign(row["words"])
+        reason = foreign(row["words"])
         why = f"decided by {row['decided_by']}" if row["decided_by"] else f"rule {row['rule']}"
         kind = "person" if row["decided_by"] else "plain"
         said = [f"{reason[:1].upper()}{reason[1:]}."]
@@ -317,9 +317,10 @@ def _plans(records: Records, pay_days: Collection[int]) -> Iterator[Step]:
         yield Step(row["decided_at"], Order.PLANNED, kind, title, tuple(said), why)
 
 
-def _proposals(records: Records) -> Iterator[Step]:
-    for row in records.proposals:
-        said = (f"“{_foreign(row['why'])}”", "It has no effect until another person confirms it.")
+def steps_of_proposals(rows: Iterable[Row]) -> Iterator[Step]:
+    """What waited for a second person, and its answer."""
+    for row in rows:
+        said = (f"“{foreign(row['why'])}”", "It has no effect until another person confirms it.")
         title = f"Proposed: {str(row['operation']).replace('_', ' ')}"
         by = f"proposal {row['proposal_id']} by {row['proposed_by']}"
         yield Step(row["proposed_at"], Order.DECIDED, "person", title, said, by)
@@ -329,10 +330,11 @@ def _proposals(records: Records) -> Iterator[Step]:
             yield Step(row["answered_at"], Order.DECIDED, "person", answer, (), by)
 
 
-def _breaks(records: Records) -> Iterator[Step]:
-    for row in records.breaks:
+def steps_of_breaks(rows: Iterable[Row]) -> Iterator[Step]:
+    """The life of breaks."""
+    for row in rows:
         what = words.BREAKS.get(row["kind"], str(row["kind"]).replace("_", " "))
-        said = (f"{_foreign(row['details'])}.", "A person looks into it.")
+        said = (f"{foreign(row['details'])}.", "A person looks into it.")
         yield Step(row["opened_at"], Order.BREAK, "stopped", f"Break opened: {what}", said, f"break {row['break_id']}")
         for state, by, at, text in (
             ("explained", row["explained_by"], row["explained_at"], row["explanation"]),
@@ -341,7 +343,7 @@ def _breaks(records: Records) -> Iterator[Step]:
             if at is not None:
                 why = f"break {row['break_id']}; decided by {'a rule' if by == BY_RULE else by}"
                 kind = "plain" if by == BY_RULE else "person"
-                yield Step(at, Order.DECIDED, kind, f"Break {state}: {what}", (f"“{_foreign(text)}”",), why)
+                yield Step(at, Order.DECIDED, kind, f"Break {state}: {what}", (f"“{foreign(text)}”",), why)
 
 
 def _of_last_attempt(records: Records, status: OutcomeStatus | None) -> str:
@@ -381,6 +383,6 @@ def _amount(row: Row) -> str:
     return for_people(int(row["amount"]), row["currency"])
 
 
-def _foreign(text: str | None) -> str:
+def foreign(text: str | None) -> str:
     """Words that are not ours, without card numbers."""
     return without_card_numbers(str(text or "")).strip().rstrip(".")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from include.doku.sftp import RemoteFile, SftpServer
+from include.doku.sftp import RemoteFile, SftpServer, remote_path
 from include.domain.errors import RemoteError, RemoteRefused
 from include.flows.context import FlowContext
 from include.ledger.batches import OPEN_STATES, batches_in
@@ -129,4 +129,4 @@ def _sighting(profile: Profile, file: RemoteFile) -> Sighting:
 
 
 def _path(profile: Profile, name: str) -> str:
-    return f"{profile.report.folder.rstrip('/')}/{name}"
+    return remote_path(profile.report.folder, name)

@@ -57,12 +57,10 @@ class Tidied:
 def what_is_old(context: FlowContext) -> Tidied:
     """What `tidy` would remove now; nothing is changed."""
     keep, profile = context.profile.housekeeping, context.profile.name
-    files, tokens = _before(context, keep.files_days), _before(context, keep.tokens_days)
-    raw = _before(context, keep.notifications_days)
+    tokens, raw = _before(context, keep.tokens_days), _before(context, keep.notifications_days)
     with context.ledger.read() as connection:
         return Tidied(
-            tuple(old_files(connection, profile, files)) if files else (),
-            tuple(batches_with_tokens(connection, profile, tokens)) if tokens else (),
+            *_old_of_batches(context, connection),
             count_other_tokens(connection, profile, tokens) if tokens else 0,
             count_raw_notifications(connection, profile, raw) if raw else 0,
         )
@@ -77,16 +75,26 @@ def tidy(context: FlowContext, by: str = _ACTOR) -> Tidied:
     Raises:
         ArtefactError: The store removes nothing; what was removed before stays removed.
     """
-    old = what_is_old(context)
-    for at in range(0, len(old.files), _FILES_OF_AN_EVENT):
-        _remove_files(context, list(old.files[at : at + _FILES_OF_AN_EVENT]), by)
-    for one in old.batches:
+    with context.ledger.read() as connection:
+        files, batches = _old_of_batches(context, connection)
+    for at in range(0, len(files), _FILES_OF_AN_EVENT):
+        _remove_files(context, list(files[at : at + _FILES_OF_AN_EVENT]), by)
+    for one in batches:
         context.step("tidy: tokens of a batch")
         with context.ledger.write() as connection:
             _note(context, connection, one.file_name, by, {"tokens_of": one.file_name, "count": one.count})
             remove_tokens(connection, one.batch_id, context.clock())
         context.step("tidy: tokens of a batch gone")
-    return Tidied(old.files, old.batches, *_remove_rest(context, by))
+    return Tidied(files, batches, *_remove_rest(context, by))
+
+
+def _old_of_batches(context: FlowContext, connection: Connection) -> tuple[tuple[OldFile, ...], tuple[OldTokens, ...]]:
+    keep, profile = context.profile.housekeeping, context.profile.name
+    files, tokens = _before(context, keep.files_days), _before(context, keep.tokens_days)
+    return (
+        tuple(old_files(connection, profile, files)) if files else (),
+        tuple(batches_with_tokens(connection, profile, tokens)) if tokens else (),
+    )
 
 
 def _remove_files(context: FlowContext, files: list[OldFile], by: str) -> None:

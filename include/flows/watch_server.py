@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from include.doku.sftp import remote_path
 from include.domain.errors import DokuError, LedgerError
 from include.domain.states import BatchState
 from include.flows.context import FlowContext
@@ -69,4 +70,4 @@ def _taken_away(context: FlowContext, batches: list[OpenBatch]) -> frozenset[str
     if settings.archive_folder is None or not delivered:
         return frozenset()
     with context.remote() as server:
-        return frozenset(name for name in delivered if server.stat(f"{settings.folder.rstrip('/')}/{name}") is None)
+        return frozenset(name for name in delivered if server.stat(remote_path(settings.folder, name)) is None)

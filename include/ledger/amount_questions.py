@@ -1,13 +1,12 @@
 """DOKU's questions for amounts of varying bills: the first answer to each is kept, and given ever after."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
-from include.ledger.bill_tables import amount_question, bill
+from include.ledger.bill_tables import amount_question
 from include.ledger.once import insert_new
 
 
@@ -78,21 +77,6 @@ def answered_since(connection: Connection, profile: str, first: date) -> list[An
     q = amount_question.c
     where = (q.profile == profile, q.expected_on >= first, q.amount.is_not(None))
     return [Answered(**row) for row in connection.execute(select(*_COLUMNS).where(*where)).mappings()]
-
-
-def unanswered_questions(connection: Connection, profile: str, first: date) -> int:
-    """How many questions for days from `first` on were asked, and no amount was known."""
-    q = amount_question.c
-    where = (q.profile == profile, q.expected_on >= first, q.amount.is_(None))
-    return int(connection.scalar(select(func.count()).where(*where)) or 0)
-
-
-def varying_bills(connection: Connection, profile: str, states: list[str]) -> list[Mapping[str, Any]]:
-    """The bills of a profile in some states whose amount varies."""
-    names = ("billing_number", "customer_id", "currency", "schedule", "schedule_on", "months", "starts_on", "ends_on")
-    where = (bill.c.profile == profile, bill.c.amount.is_(None), bill.c.state.in_(states))
-    rows = connection.execute(select(*(bill.c[name] for name in names)).where(*where).order_by(bill.c.billing_number))
-    return [dict(row) for row in rows.mappings()]
 
 
 def _is(key: AmountKey) -> tuple[Any, ...]:

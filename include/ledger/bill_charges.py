@@ -16,6 +16,18 @@ from include.ledger.bill_tables import amount_question, bill, bill_attempt, bill
 from include.ledger.once import insert_new
 from include.ledger.tables import recon_break
 
+DOKU_MAY_CHARGE: Final = """
+    (d.state IN ('active', 'cancelling')
+     OR EXISTS (SELECT 1 FROM notification n
+                WHERE n.profile = d.profile AND n.kind = 'registration' AND n.state = 'received')
+     OR EXISTS (SELECT 1 FROM recon_break k
+                JOIN bill_attempt t ON t.profile = k.profile AND t.reference = k.subject
+                WHERE k.profile = d.profile AND k.kind = 'unexpected_charge' AND k.state <> 'resolved'
+                  AND t.billing_number = d.billing_number))
+"""
+"""Of a bill `d`: DOKU charges it by itself (states.CHARGED_BY_DOKU), or may: its word on a registration is not taken in
+yet, or it was charged though we know of no registration."""
+
 _EXPECTED: Final = [bill_charge.c[name] for name in Expected.__dataclass_fields__]
 _OF_BILL: Final = [
     bill.c[name]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, and_, exists, select, tuple_
@@ -86,13 +86,6 @@ def codes_in_breaks(connection: Connection, profile: str) -> set[str]:
     where = (k.profile == profile, k.kind == BreakKind.UNLISTED_CODE, k.state.in_(UNRESOLVED))
     of_bill = and_(t.profile == k.profile, t.response_code == k.subject)
     return set(connection.scalars(select(k.subject).where(*where, exists().where(of_bill))))
-
-
-def days_spoken_of(connection: Connection, profile: str, run_id: int, since: datetime) -> set[str]:
-    """The transactions of which something was said in a run, or since it began."""
-    table = bill_testimony.c
-    where = (table.profile == profile, (table.run_id == run_id) | (table.kept_at >= since))
-    return {str(row[0]) for row in connection.execute(select(table.reference).where(*where)) if row[0]}
 
 
 def _said(connection: Connection, profile: str, read: Reader, *conditions: Any) -> list[Said]:

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, Date, bindparam, text
 
 from include.domain.retry import ClaimTerms
+from include.ledger.bill_charges import DOKU_MAY_CHARGE
 from include.ledger.recovered import complete_recovered
 
 _INSERT: Final = "INSERT INTO staged_fate (row_no, fate, reason"
@@ -142,20 +143,13 @@ _HELD: Final = """
     WHERE s.row_no > 0
 """
 
-_BILLED_BY_DOKU: Final = """
-    {insert}) SELECT s.row_no, 'held', 'billed_by_doku'
-    FROM staged_charge s CROSS JOIN bill b
-    WHERE b.billing_source = :billing_source AND b.billing_number = s.billing_number
-      AND (b.state IN ('active', 'cancelling')
-           OR EXISTS (SELECT 1 FROM notification n
-                      WHERE n.profile = b.profile AND n.kind = 'registration' AND n.state = 'received')
-           OR EXISTS (SELECT 1 FROM recon_break k
-                      JOIN bill_attempt t ON t.profile = k.profile AND t.reference = k.subject
-                      WHERE k.profile = b.profile AND k.kind = 'unexpected_charge' AND k.state <> 'resolved'
-                        AND t.billing_number = b.billing_number))
-"""
-# DOKU charges it by itself; a batch would charge the customer a second time. See states.CHARGED_BY_DOKU. So it may
-# where DOKU's word on a registration is not taken in yet, and where it was charged though we know of no registration.
+_BILLED_BY_DOKU: Final = f"""
+    {{insert}}) SELECT s.row_no, 'held', 'billed_by_doku'
+    FROM staged_charge s CROSS JOIN bill d
+    WHERE d.billing_source = :billing_source AND d.billing_number = s.billing_number
+      AND {DOKU_MAY_CHARGE.strip()}
+"""  # noqa: S608 - no value of anybody's is put in
+# A batch would charge the customer a second time.
 
 _CHARGE_OF_A_BILL: Final = """
     {insert}) SELECT s.row_no, 'held', 'charge_of_a_bill'

@@ -4,6 +4,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Table, text
 
+from include.ledger.work_tables import analyse
+
 _LEAST: Final = 2000
 _SHARE: Final = 0.5
 """From so many rows, and from such a share of the table on: a day that is small beside the history changes no plan."""
@@ -20,4 +22,4 @@ def note_growth(connection: Connection, table: Table, added: int) -> None:
         text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)"), {"name": table.name}
     )
     if added > _SHARE * (known or 0):
-        connection.execute(text(f'ANALYZE "{table.name}"'))
+        analyse(connection, f'"{table.name}"')

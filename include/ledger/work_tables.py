@@ -84,6 +84,6 @@ staged_known = Table(
 
 
 def analyse(connection: Connection, table: str) -> None:
-    """Tell PostgreSQL how large a temporary table is; it would guess, and read whole tables for a handful of rows."""
+    """Tell PostgreSQL how large a table is by now; it would guess, and read whole tables for a handful of rows."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"ANALYZE {table}"))

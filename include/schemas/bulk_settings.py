@@ -1,15 +1,13 @@
 """Settings of a profile for files that register bills in bulk."""
 
-import fnmatch
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from include.domain.file_names import FileNameTemplate
+from include.schemas.delivery_names import Folder, TemporaryName, refuse_what_is_picked_up
 from include.schemas.envelope import EnvelopeSpec, PublicKeyEntry
 from include.schemas.strict import StrictModel
-
-Folder = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
 
 
 class BulkSettings(StrictModel):
@@ -23,9 +21,7 @@ class BulkSettings(StrictModel):
     archive_folder: Folder | None = Field(
         default=None, description="Where DOKU moves files that it has taken, if it does"
     )
-    temporary_name: Annotated[str, Field(pattern=r"^[^{}/]*\{digest\}[^{}/]*$")] = Field(
-        default=".{digest}.part", description="Must not match DOKU's pick-up pattern"
-    )
+    temporary_name: TemporaryName = Field(default=".{digest}.part", description="Must not match DOKU's pick-up pattern")
     pickup_pattern: str = Field(default="REG*.TXT", description="What DOKU picks up; assumed")
     max_rows: Annotated[int, Field(gt=0, le=1_000_000)] = Field(
         default=10_000, description="Bills of one file. Assumed: DOKU publishes no limit"
@@ -44,7 +40,5 @@ class BulkSettings(StrictModel):
 
     @model_validator(mode="after")
     def _temporary_is_not_picked_up(self) -> Self:
-        sample = self.temporary_name.format(digest="0" * 16)
-        if fnmatch.fnmatch(sample, self.pickup_pattern):
-            raise ValueError(f"temporary_name {sample!r} matches pickup_pattern: DOKU would take a half-written file")
+        refuse_what_is_picked_up(self.temporary_name, self.pickup_pattern)
         return self

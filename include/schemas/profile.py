@@ -18,6 +18,7 @@ from include.domain.errors import ConfigError
 from include.domain.file_names import FileNameTemplate
 from include.domain.money import CURRENCY_EXPONENT, MAX_AMOUNT
 from include.schemas.codes import CodeEntry
+from include.schemas.delivery_names import Folder, TemporaryName, refuse_what_is_picked_up
 from include.schemas.envelope import EnvelopeSpec, PublicKeyEntry
 from include.schemas.housekeeping_settings import Housekeeping
 from include.schemas.http_settings import HttpSettings
@@ -35,7 +36,6 @@ PROFILES_DIR_VARIABLE: Final = "DOKU_PROFILES_DIR"
 ProfileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,200}$")]
 SqlName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$")]
-Folder = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
 MailAddress = Annotated[str, Field(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$")]
 Minutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 Hours = Annotated[float, Field(gt=0, le=31 * 24)]
@@ -252,9 +252,7 @@ class BatchSettings(StrictModel):
         default="rename", description="direct: the server allows no rename; an interrupted upload is then unknown"
     )
     temporary_folder: Folder | None = Field(default=None, description="None: the upload folder itself")
-    temporary_name: Annotated[str, Field(pattern=r"^[^{}/]*\{digest\}[^{}/]*$")] = Field(
-        default=".{digest}.part", description="Must not match DOKU's pick-up pattern"
-    )
+    temporary_name: TemporaryName = Field(default=".{digest}.part", description="Must not match DOKU's pick-up pattern")
     pickup_pattern: str = Field(default="TKN*.TXT", description="What DOKU picks up; inferred from the names it shows")
     read_back: bool = Field(default=True, description="Read the temporary file back and compare; False: size only")
     cutoff: time = Field(
@@ -271,11 +269,8 @@ class BatchSettings(StrictModel):
 
     @model_validator(mode="after")
     def _temporary_is_not_picked_up(self) -> Self:
-        import fnmatch
-
-        sample = self.temporary_name.format(digest="0" * 16)
-        if self.temporary_folder in (None, self.folder) and fnmatch.fnmatch(sample, self.pickup_pattern):
-            raise ValueError(f"temporary_name {sample!r} matches pickup_pattern: DOKU would take a half-written file")
+        if self.temporary_folder in (None, self.folder):
+            refuse_what_is_picked_up(self.temporary_name, self.pickup_pattern)
         return self
 
 

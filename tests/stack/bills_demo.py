@@ -26,7 +26,7 @@ from include.schemas.profile import load_profile
 from tests.stack.airflow import PROJECT, AirflowStack
 from tests.stack.books import balances_that_fail
 from tests.stack.databases import seeded
-from tests.stack.demo import RUN_TIMEOUT, DemoFailed, clear, owned, play_the_day, read_books, scene_at
+from tests.stack.demo import RUN_TIMEOUT, DemoFailed, clear, owned, play_the_day, read_books, scene_at, where_it_lies
 from tests.stack.progress import Progress, RunFollower
 from tests.stack.scene import QUICK, Scene
 from tests.stack.simulator import RunningSimulator, simulator
@@ -330,13 +330,7 @@ def _report(
         out += [as_text(batch), ""]
     seconds = progress.seconds()
     out += [
-        *_bill_lines(scene), *_token_lines(scene), *lines,
-        f"Our copies of files               {scene.artefacts}",
-        f"What DOKU's server holds          {scene.remote.files}",
-        f"Billing database                  {scene.root / 'billing.sqlite'}",
-        f"Ledger                            {scene.root / 'ledger.sqlite'}",
-        f"These figures as JSON             {scene.root / 'summary.json'}",
-        "",
+        *_bill_lines(scene), *_token_lines(scene), *lines, *where_it_lies(scene), "",
         f"The books {'tie' if not problems else 'DO NOT TIE: ' + '; '.join(problems)} ({seconds:.0f} s).",
     ]  # fmt: skip
     summary = {"charges": charges, "batch": batch, "seconds": seconds, "steps": progress.steps, "problems": problems}

@@ -176,16 +176,23 @@ def _report(scene: Scene, books: Mapping[str, Any], progress: Progress) -> int:
         as_text(books),
         "",
         *lines_of(afterwards, books["currency"]),
-        f"Our copies of files and reports   {scene.artefacts}",
-        f"What DOKU's server holds          {scene.remote.files}",
-        f"Billing database                  {scene.root / 'billing.sqlite'}",
-        f"Ledger                            {scene.root / 'ledger.sqlite'}",
-        f"These figures as JSON             {scene.root / 'summary.json'}",
+        *where_it_lies(scene),
         "",
         f"The books {'tie' if not problems else 'DO NOT TIE: ' + '; '.join(problems)} ({seconds:.0f} s).",
     ]
     sys.stdout.write("\n".join(out) + "\n")
     return 1 if problems else 0
+
+
+def where_it_lies(scene: Scene) -> list[str]:
+    """Where a person can look at what a demo left behind."""
+    return [
+        f"Our copies of files and reports   {scene.artefacts}",
+        f"What DOKU's server holds          {scene.remote.files}",
+        f"Billing database                  {scene.root / 'billing.sqlite'}",
+        f"Ledger                            {scene.root / 'ledger.sqlite'}",
+        f"These figures as JSON             {scene.root / 'summary.json'}",
+    ]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from contextlib import suppress
 from fnmatch import fnmatch
 from typing import Final
 
-from include.doku.sftp import SftpServer
+from include.doku.sftp import SftpServer, remote_path
 from include.domain.bill_life import BillEventKind
 from include.domain.errors import (
     DeliveryRefused,
@@ -87,13 +87,13 @@ def look(context: FlowContext, server: SftpServer, one: RegistrationFile) -> The
     """What the server shows of the file: in the upload folder, or in DOKU's archive folder."""
     settings = _settings(context)
     for folder in (settings.folder, settings.archive_folder):
-        listed = server.stat(_join(folder, one.file_name)) if folder else None
+        listed = server.stat(remote_path(folder, one.file_name)) if folder else None
         if folder is None or listed is None:
             continue
         if listed.size != one.envelope_size:
             return There.OTHER
         try:
-            digest, _ = server.digest(_join(folder, one.file_name))
+            digest, _ = server.digest(remote_path(folder, one.file_name))
         except RemoteRefused:  # not readable for us, or taken away while we looked: the size must do
             return There.SAME
         return There.SAME if digest == one.envelope_digest else There.OTHER
@@ -115,7 +115,7 @@ def _send(context: FlowContext, server: SftpServer, one: RegistrationFile) -> No
     _remove_leftovers(server, settings, one)
     if _is_stale(context, one):
         return
-    temporary = _join(settings.folder, _temporary_name(settings, one, mine))
+    temporary = remote_path(settings.folder, _temporary_name(settings, one, mine))
     try:
         chunks = context.artefacts.read_proved(one.artefact, one.envelope_digest)
         context.step("bulk: before the first byte")
@@ -153,7 +153,7 @@ def _is_stale(context: FlowContext, one: RegistrationFile) -> bool:
 def _rename(context: FlowContext, server: SftpServer, one: RegistrationFile, temporary: str) -> None:
     settings = _settings(context)
     try:
-        server.rename(temporary, _join(settings.folder, one.file_name))
+        server.rename(temporary, remote_path(settings.folder, one.file_name))
         context.step("bulk: renamed")
     except RemoteRefused as refusal:
         _after_refusal(context, server, one, temporary, refusal)
@@ -277,7 +277,7 @@ def _remove_leftovers(server: SftpServer, settings: BulkSettings, one: Registrat
     pattern = _temporary_name(settings, one, "*")
     for listed in [listed for listed in server.list(settings.folder) if fnmatch(listed.name, pattern)]:
         with suppress(RemoteRefused):
-            server.remove(_join(settings.folder, listed.name))
+            server.remove(remote_path(settings.folder, listed.name))
 
 
 def _taken(settings: BulkSettings, one: RegistrationFile) -> str:
@@ -316,7 +316,3 @@ def _settings(context: FlowContext) -> BulkSettings:
 
 def _temporary_name(settings: BulkSettings, one: RegistrationFile, mine: str) -> str:
     return settings.temporary_name.format(digest=f"{one.envelope_digest[:16]}.{mine}")
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}"
