@@ -258,6 +258,8 @@ def _log_in(client: paramiko.SSHClient, settings: SftpSettings) -> None:
 
 
 def _transport(sock: socket.socket, **options: Any) -> paramiko.Transport:
+    # Else a small question waits until the one before is acknowledged: a report of 20 MB took seconds of waiting.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     transport = paramiko.Transport(sock, **options)
     security = transport.get_security_options()
     known = list(security.ciphers)

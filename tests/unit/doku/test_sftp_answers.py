@@ -1,9 +1,12 @@
 """What an SFTP session's errors mean for money: the server said no, or nobody knows."""
 
 import io
+import socket
 
+import paramiko
 import pytest
 
+from include.doku import sftp
 from include.doku.sftp import SftpServer, SftpSettings, connect
 from include.domain.errors import HostKeyError, RemoteError, RemoteRefused
 
@@ -88,3 +91,19 @@ def test_a_pin_that_is_no_key_is_said_before_anything_is_connected(pin):
         connect(settings),
     ):
         pass
+
+
+def test_no_question_waits_for_the_one_before_to_be_acknowledged():
+    """With it, a report of 20 MB came in 5 seconds, nearly all of them spent waiting; without it in half a second."""
+    ours, theirs = _connected()
+    with ours, theirs:
+        transport = sftp._transport(ours)
+        assert isinstance(transport, paramiko.Transport)
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def _connected():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    return ours, theirs
