@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import CheckConstraint, MetaData
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, MetaData
 
 # Check constraints stand beside the columns, never inside one: Alembic does not carry those into a migration.
 NAMING: Final = {
@@ -20,3 +20,13 @@ def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     """Only these values."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def of_many_rows(column: str) -> ForeignKey:
+    """A reference from a table that grows by whole days: PostgreSQL checks it once a statement (docs/adr/0024)."""
+    return ForeignKey(column, info={"checked": "by statement"})
+
+
+def checked_by_statement(constraint: ForeignKeyConstraint) -> bool:
+    """Whether PostgreSQL holds this reference by triggers; SQLite has it as a foreign key like every other."""
+    return any(one.info.get("checked") == "by statement" for one in constraint.elements)

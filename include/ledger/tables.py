@@ -42,7 +42,7 @@ from include.domain.states import (
     RunKind,
     RunState,
 )
-from include.ledger.metadata import metadata, one_of
+from include.ledger.metadata import metadata, of_many_rows, one_of
 from include.ledger.types import Id, Key, UtcDateTime
 
 ledger = Table(
@@ -168,7 +168,7 @@ attempt = Table(
     Column("previous_invoice_number", Key(64)),
     Column("previous_status", Key(10), comment="The outcome that allowed this attempt"),
     Column("profile", Key(40), nullable=False),
-    Column("batch_id", BigInteger, ForeignKey("batch.batch_id"), nullable=False),
+    Column("batch_id", BigInteger, of_many_rows("batch.batch_id"), nullable=False),
     Column("line_no", Integer, nullable=False, comment="1, 2, ... within the batch"),
     Column("customer_id", Key(200), nullable=False),
     Column("billing_number", Key(200)),
@@ -222,13 +222,13 @@ _STRENGTH_OF: Final = " ".join(f"WHEN '{status}' THEN {strength}" for status, st
 
 _UNKNOWN: Final = text("status = 'unknown'")
 _BY_WORD: Final = text("witness <> 'report' AND status IN ('declined', 'paid', 'reversed')")
-_UNTOLD: Final = text("told_at IS NULL")
+_UNTOLD: Final = text("told_at IS NULL AND report_id IS NULL")
 _SETUP: Final = text("action = 'merchant_setup'")
 
 outcome = Table(
     "outcome",
     metadata,
-    Column("invoice_number", Key(64), ForeignKey("attempt.invoice_number"), primary_key=True),
+    Column("invoice_number", Key(64), of_many_rows("attempt.invoice_number"), primary_key=True),
     Column("status", Key(10), primary_key=True),
     Column("strength", Integer, Computed(f"CASE status {_STRENGTH_OF} END", persisted=True), comment="states.STRENGTH"),
     Column("response_code", Key(10)),
@@ -239,7 +239,7 @@ outcome = Table(
     Column("amount", BigInteger, comment="As the witness says it; books count the attempt's amount"),
     Column("decided_at", UtcDateTime, nullable=False),
     Column("witness", Key(20), nullable=False, comment="report, delivery, person, status, notification"),
-    Column("report_id", BigInteger, ForeignKey("report_file.report_id")),
+    Column("report_id", BigInteger, of_many_rows("report_file.report_id")),
     Column("report_line_no", Integer),
     Column("proof", Text, comment="What shows it, in words"),
     one_of("status", OutcomeStatus),
@@ -253,7 +253,7 @@ next_attempt = Table(
     "next_attempt",
     metadata,
     Column(
-        "invoice_number", Key(64), ForeignKey("attempt.invoice_number"), primary_key=True, comment="Of the declined"
+        "invoice_number", Key(64), of_many_rows("attempt.invoice_number"), primary_key=True, comment="Of the declined"
     ),
     Column("version", Integer, primary_key=True, autoincrement=False, comment="1, 2, ...: the highest one counts"),
     Column("action", Key(20), nullable=False),
@@ -263,8 +263,14 @@ next_attempt = Table(
     Column("words", Text, nullable=False, comment="Why, for a person"),
     Column("decided_at", UtcDateTime, nullable=False),
     Column("decided_by", Key(100), comment="A person; null: the rule"),
-    Column("run_id", BigInteger, ForeignKey("run.run_id")),
+    Column("run_id", BigInteger, of_many_rows("run.run_id")),
     Column("told_at", UtcDateTime, comment="doku_charge_outcomes says so since"),
+    Column(
+        "report_id",
+        BigInteger,
+        of_many_rows("report_file.report_id"),
+        comment="Of the report whose telling tells it too; null: it is told by itself",
+    ),
     one_of("action", NextAction),
     CheckConstraint("action <> 'retry' OR planned_on IS NOT NULL", name="retry_has_a_day"),
     Index("ix_next_attempt_planned", "planned_on"),
@@ -300,7 +306,7 @@ ended_mandate = Table(
 run_charge = Table(
     "run_charge",
     metadata,
-    Column("run_id", BigInteger, ForeignKey("run.run_id"), primary_key=True, autoincrement=False),
+    Column("run_id", BigInteger, of_many_rows("run.run_id"), primary_key=True, autoincrement=False),
     Column("row_no", BigInteger, primary_key=True, autoincrement=False),
     Column("charge_id", Key(200), nullable=False, index=True),
     Column("customer_id", Key(200)),
@@ -443,6 +449,9 @@ report_file = Table(
     Column("planned_at", UtcDateTime, comment="What comes next is decided for all that it declined"),
     Column("written_back_at", UtcDateTime),
     Column("file_removed_at", UtcDateTime, comment="Housekeeping removed the kept file; its digest stays"),
+    Column(
+        "judged_at", UtcDateTime, comment="What several attempts of its charges are to one another was judged since"
+    ),
     UniqueConstraint("profile", "content_digest"),
     one_of("state", ReportState),
     Index("ix_report_file_state", "profile", "state"),
@@ -465,7 +474,7 @@ report_sighting = Table(
 report_line = Table(
     "report_line",
     metadata,
-    Column("report_id", BigInteger, ForeignKey("report_file.report_id"), primary_key=True, autoincrement=False),
+    Column("report_id", BigInteger, of_many_rows("report_file.report_id"), primary_key=True, autoincrement=False),
     Column("line_no", Integer, primary_key=True, autoincrement=False),
     Column("invoice_number", Key(64), nullable=False, index=True),
     Column("amount", BigInteger),

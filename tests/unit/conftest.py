@@ -98,6 +98,7 @@ def postgresql_ledger(ledger_server: PostgresServer) -> Iterator[ConnectionSetti
     engine = ledger_engine(settings)
     with engine.begin() as connection:
         filled = [table.name for table in tables.metadata.tables.values() if table is not tables.ledger]
+        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # or it refuses
         connection.execute(sa.text(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE"))
     engine.dispose()
 
