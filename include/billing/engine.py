@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchTableError, SQLAlchemyError
 
-from include.domain.connection import CONNECT_SECONDS, ConnectionSettings
+from include.domain.connection import CONNECT_SECONDS, ConnectionSettings, prepare_postgres
 from include.domain.errors import BillingError, BillingUnreachable
 
 SQLITE_BUSY_SECONDS: Final = 60
@@ -41,7 +41,9 @@ def billing_engine(settings: ConnectionSettings) -> Engine:
     if backend == "sqlite":
         return _sqlite_engine(url, options)
     if backend == "postgresql":
-        return create_engine(url, connect_args=settings.postgres_arguments(), **options)
+        engine = create_engine(url, connect_args=settings.postgres_arguments(), **options)
+        event.listen(engine, "connect", prepare_postgres)
+        return engine
     if "charset" not in url.query:
         url = url.update_query_dict({"charset": "utf8mb4"})
     engine = create_engine(url, connect_args=_mysql_arguments(settings.extra), **options)

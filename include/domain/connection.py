@@ -128,3 +128,13 @@ class ConnectionSettings:
             reason = f"SQLite needs an absolute path, not {path!r}"
             raise ConfigError(f"connection {self.conn_id}", "host", reason)
         return path
+
+
+def prepare_postgres(connection: Any, _record: object = None) -> None:
+    """Called with a new driver's connection: PostgreSQL is not to compile our statements.
+
+    Many are planned as dear and run for some milliseconds: compiling them took longer than all else of a page.
+    """
+    with connection.cursor() as cursor:  # set_config and no option of the connection: poolers refuse those
+        cursor.execute("SELECT set_config('jit', 'off', false) WHERE current_setting('jit', true) IS NOT NULL")
+    connection.commit()

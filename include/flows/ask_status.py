@@ -21,8 +21,8 @@ from include.flows.settle import over
 from include.flows.tell_merchant import tell_testimonies
 from include.ledger.breaks import judge_amount
 from include.ledger.claims import lock_claims
+from include.ledger.matching import lock_matching
 from include.ledger.status_questions import Question, keep_answer
-from include.ledger.store import lock
 from include.ledger.testimonies import AttemptNow, Testimony, find_attempt, keep_testimony
 
 WITNESS: Final = "status"
@@ -152,7 +152,7 @@ def _keep(context: FlowContext, question: Question, reply: _Reply, now: datetime
     profile = context.profile.name
     with context.ledger.write() as connection:
         lock_claims(connection, context.profile.billing_source)
-        lock(connection, f"match:{profile}")
+        lock_matching(connection, profile)
         attempt = find_attempt(connection, profile, question.invoice_number)
         outcome, words = _decided(context, attempt, reply, now)
         keep_answer(

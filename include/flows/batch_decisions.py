@@ -14,7 +14,7 @@ from include.ledger import tables
 from include.ledger.batches import Batch, answered_of, find_batch, find_batch_named, withdraw_attempts
 from include.ledger.events import Note, add_decision, enter
 from include.ledger.holds import holds_on_batch
-from include.ledger.store import lock
+from include.ledger.matching import lock_matching
 
 
 def file_refused(context: FlowContext, *, file_name: str, by: str, why: str) -> str:
@@ -61,7 +61,7 @@ def file_refused_now(
         )
     context.step("refused: before it is recorded")
     with context.ledger.write() as connection:
-        lock(connection, f"match:{context.profile.name}")
+        lock_matching(connection, context.profile.name)
         if answered_of(connection, batch.batch_id):
             raise NotAllowed(f"A report on {file_name} was taken in just now; nothing was changed.")
         delivered = tables.batch.c.state == BatchState.DELIVERED

@@ -18,7 +18,7 @@ from include.ledger import break_life
 from include.ledger.bill_breaks import missing_without_answer
 from include.ledger.break_life import Break, find_break, has_difference, still_unknown
 from include.ledger.events import Note
-from include.ledger.store import lock
+from include.ledger.matching import lock_matching
 from include.ledger.testimonies import find_attempt
 
 DIFFERENCES: Final = ("stands", "void")
@@ -61,7 +61,7 @@ def resolve_break(context: FlowContext, *, number: int, by: str, why: str, diffe
     profile = context.profile.name
     context.step("break: before it is resolved")
     with context.ledger.write() as connection:
-        lock(connection, f"match:{profile}")
+        lock_matching(connection, profile)
         found = _unresolved(connection, context, number)
         _refuse_what_an_outcome_resolves(connection, profile, found)
         differs = has_difference(connection, found)

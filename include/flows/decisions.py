@@ -14,9 +14,9 @@ from include.ledger.claims import lock_claims
 from include.ledger.closures import CANCELLED, close_charge, last_listing, live_attempt
 from include.ledger.events import Note, add_decision, enter
 from include.ledger.holds import SCOPES, lift_hold, place_hold
+from include.ledger.matching import lock_matching
 from include.ledger.quarantine import release_matter
 from include.ledger.reports import reopen_refused
-from include.ledger.store import lock
 
 
 def hold(context: FlowContext, *, scope: str, subject: str, by: str, why: str) -> str:
@@ -165,7 +165,7 @@ def never_arrived_now(
         )
     now = context.clock()
     with context.ledger.write() as connection:
-        lock(connection, f"match:{context.profile.name}")
+        lock_matching(connection, context.profile.name)
         unknown = tables.batch.c.state == BatchState.UNKNOWN
         proof = "DOKU's answer, and the server shows nothing of it"
         note = Note(now, by, None, {"why": why, "proof": proof} | confirmation(confirmed_by))

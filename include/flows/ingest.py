@@ -2,30 +2,27 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import pandas as pd  # noqa: TID253 - frames flow through here
-from sqlalchemy import Connection
 
 from include.doku.codes import ResponseCodes
 from include.doku.envelope import looks_sealed, open_envelope
 from include.doku.layouts.read import FileReader
-from include.domain.ahead import ahead
 from include.domain.errors import EnvelopeError, FileRefused
 from include.domain.states import ReportState
+from include.flows.at_once import each_at_once
 from include.flows.context import FlowContext
 from include.flows.manifests import keep_report_manifest
 from include.ledger.breaks import judge_complete
 from include.ledger.bulk import insert_frame
 from include.ledger.events import Note, add_decision
 from include.ledger.layouts import keep_layout
-from include.ledger.matching import SpecialCodes, match
+from include.ledger.matching import SpecialCodes, lock_answered, match, note_matched, tie
 from include.ledger.reports import Report, advance_report, find_report, reports_in
-from include.ledger.store import Workspace, lock
+from include.ledger.store import Workspace
 from include.ledger.work_tables import staged_line
 from include.schemas.layout import Layout
 from include.schemas.report_lines import check_report_lines
@@ -70,53 +67,22 @@ def ingest_fetched(context: FlowContext) -> list[Ingested]:
     """Take in every report of the profile that was fetched; one that is refused does not stop the others."""
     with context.ledger.read() as connection:
         fetched = reports_in(connection, context.profile.name, ReportState.FETCHED)
-    return list(_ingest_each(context, fetched))
+    return _ingest_each(context, fetched)
 
 
-@dataclass(frozen=True)
-class _Staged:
-    """A report that was read whole into a workspace of its own, or why it is refused."""
-
-    report: Report
-    workspace: Workspace
-    reader: FileReader | None = None
-    special: SpecialCodes | None = None
-    refused_reason: str | None = None
+def _ingest_each(context: FlowContext, reports: Sequence[Report]) -> list[Ingested]:
+    layout, codes = context.report_layout(), ResponseCodes.of(context.profile)
+    return each_at_once(context.ledger, reports, lambda report: _take_in(context, report, layout, codes))
 
 
-def _ingest_each(context: FlowContext, reports: Sequence[Report]) -> Iterator[Ingested]:
-    """One after the other; on PostgreSQL a report is read while the one before is matched."""
-    layout = context.report_layout()
-    at_once = len(reports) > 1 and context.ledger.engine.dialect.name == "postgresql"
-    with ExitStack() as workspaces:
-        each = _stage_each(context, reports, layout, workspaces)
-        with ahead(each) if at_once else closing(each) as staged:
-            for one in staged:
-                with closing(one.workspace.connection):
-                    yield _take_in(context, one, layout)
-
-
-def _stage_each(
-    context: FlowContext, reports: Sequence[Report], layout: Layout, workspaces: ExitStack
-) -> Generator[_Staged, None, None]:
-    codes = ResponseCodes.of(context.profile)
-    for report in reports:
-        workspace = workspaces.enter_context(context.ledger.workspace())
+def _take_in(context: FlowContext, report: Report, layout: Layout, codes: ResponseCodes) -> Ingested:
+    with context.ledger.workspace() as workspace:
         try:
             reader, special = stage_report(context, workspace, report, layout, codes)
+            return _match(context, workspace, report, layout, reader, special)
         except (FileRefused, EnvelopeError) as caught:
-            yield _Staged(report, workspace, refused_reason=caught.message)
-        else:
-            yield _Staged(report, workspace, reader, special)
-
-
-def _take_in(context: FlowContext, staged: _Staged, layout: Layout) -> Ingested:
-    if staged.reader is None or staged.special is None:
-        return _refuse(context, staged.report, staged.refused_reason or "")
-    try:
-        return _match(context, staged.workspace, staged.report, layout, staged.reader, staged.special)
-    except FileRefused as caught:
-        return _refuse(context, staged.report, caught.message)
+            reason = caught.message
+    return _refuse(context, report, reason)
 
 
 def stage_report(
@@ -210,8 +176,10 @@ def _match(
     context.step("ingest: before the manifest is kept")
     manifest = keep_report_manifest(context, report, layout=layout.digest, count=reader.count, total=reader.total)
     context.step("ingest: everything staged")
+    said = _of_what(reader)
     with workspace.write() as connection:
-        lock(connection, f"match:{report.profile}")
+        tie(connection)
+        lock_answered(connection, report.profile, said["batch_name"])
         current = find_report(connection, report.report_id, for_update=True)
         if current.state is not ReportState.FETCHED:  # another copy of this task was first
             return Ingested(report.report_id, report.file_name, {}, current.refused_reason)
@@ -224,15 +192,18 @@ def _match(
         keep_layout(connection, digest=layout.digest, name=layout.name, kind=layout.kind, text=layout.text, at=now)
         advance_report(
             connection, report.report_id, ReportState.INGESTED, ingested_at=now,
-            layout_digest=layout.digest, line_count=reader.count, total_amount=reader.total, **_of_what(reader),
+            layout_digest=layout.digest, line_count=reader.count, total_amount=reader.total, **said,
         )  # fmt: skip
-        _judge_complete(connection, report.profile, reader, now)
+        if said["batch_name"] and said["parts"]:
+            judge_complete(connection, report.profile, said["batch_name"], said["parts"], now)
         details = {
             "content": report.content_digest, "count": reader.count, "total": reader.total, "classes": matched.classes,
             "manifest": manifest.artefact, "manifest_sha256": manifest.digest,
         }  # fmt: skip
         add_decision(connection, report.profile, "report", report.file_name, Note(now, "ingest", None, details))
     context.step("ingest: committed")
+    with workspace.stage() as connection:
+        note_matched(connection, matched)
     return Ingested(report.report_id, report.file_name, matched.classes)
 
 
@@ -243,12 +214,6 @@ def _of_what(reader: FileReader) -> dict[str, Any]:
     if part is None and parts is None and said.get("batch_count") == reader.count:
         part = parts = 1
     return {"batch_name": said.get("batch_name"), "part": part, "parts": parts}
-
-
-def _judge_complete(connection: Connection, profile: str, reader: FileReader, at: datetime) -> None:
-    said = _of_what(reader)
-    if said["batch_name"] and said["parts"]:
-        judge_complete(connection, profile, said["batch_name"], said["parts"], at)
 
 
 def _refuse(context: FlowContext, report: Report, reason: str) -> Ingested:

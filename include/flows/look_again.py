@@ -30,7 +30,7 @@ from include.ledger.batches import (
 )
 from include.ledger.chain import lock_chain
 from include.ledger.events import Note, enter
-from include.ledger.store import lock
+from include.ledger.matching import lock_matching
 from include.ledger.types import UtcDateTime
 from include.ledger.writeback import outcomes_of_batch
 
@@ -75,7 +75,7 @@ def look_again(context: FlowContext, batch: Batch, run_id: int | None) -> Batch:
         context.step("look again: everything staged")
         with workspace.write() as connection:
             now = context.clock()
-            lock(connection, f"match:{batch.profile}")
+            lock_matching(connection, batch.profile)
             lock_chain(connection, batch.profile)  # nobody changes the batch's state meanwhile
             current = find_batch(connection, batch.batch_id)
             if current.state not in (BatchState.CLAIMED, BatchState.SEALED):

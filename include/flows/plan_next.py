@@ -11,6 +11,7 @@ from include.doku.codes import ResponseCode, ResponseCodes
 from include.domain.networks import network_of_card, network_of_name
 from include.domain.retry import STOPS, STRICTNESS, ClaimTerms, Code, Decision, Declined, Limits, Rules, decide
 from include.domain.states import NextAction, ReportState
+from include.flows.at_once import each_at_once
 from include.flows.context import FlowContext
 from include.ledger.plans import (
     CLOSED,
@@ -18,13 +19,16 @@ from include.ledger.plans import (
     Decline,
     Instrument,
     cancel_plans,
+    declined_batches,
     declines_by_word,
     declines_of_report,
     instruments,
     is_planned,
     keep_decisions,
     lock_plans,
+    lock_plans_of,
     move_missed_pay_days,
+    note_decided,
     note_planned,
 )
 from include.ledger.reports import Report, reports_in
@@ -59,9 +63,7 @@ class Planner:
             tries_in_period=one.tries_of_charge if one.tries_in_period is None else one.tries_in_period,
             on_token=tuple(sorted(known.all_tries)) if known else (),
             on_token_and_amount=tuple(sorted(tries.get((one.currency, one.amount), ()))),
-            network=network_of_name(one.network)
-            or network_of_card(one.masked_card)
-            or network_of_card(known.masked_card if known else None),
+            network=network_of(one) or network_of_card(known.masked_card if known else None),
             advice_code=one.advice_code,
         )
         last = one.due_date + self.late_window
@@ -97,8 +99,8 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
         while page := declines_by_word(connection, context.profile.name, after):
             made += _decide_page(connection, planner, page, run_id, context.clock())
             after = page[-1].invoice_number
-    for report in reports:
-        made += plan_report(context, report, run_id, planner)
+    for one in each_at_once(context.ledger, reports, lambda report: plan_report(context, report, run_id, planner)):
+        made += one
     with context.ledger.write() as connection:
         lock_plans(connection, context.profile.name)
         cancel_plans(connection, context.profile.name, run_id, context.clock())
@@ -110,25 +112,38 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
 def plan_report(
     context: FlowContext, report: Report, run_id: int | None, planner: Planner | None = None
 ) -> Counter[str]:
-    """Decide on what one report declined, page by page; once."""
+    """Decide on what one report declined, page by page; once. The merchant is told of it when told of the report."""
     with context.ledger.read() as connection:
         if is_planned(connection, report.report_id):
             return Counter()
+        batch_ids = declined_batches(connection, report.report_id)
     planner = planner or planner_of(context)
     made: Counter[str] = Counter()
     after = 0
     while True:
         with context.ledger.write() as connection:
-            lock_plans(connection, report.profile)
-            page = declines_of_report(connection, report.report_id, report.profile, after)
-            made += _decide_page(connection, planner, page, run_id, context.clock())
-            if not page:
-                cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
-                note_planned(connection, report.report_id, context.clock())
-                break
+            lock_plans_of(connection, report.profile, batch_ids)
+            page = _page_of_report(connection, report, after)
+            made += _decide_page(connection, planner, page, run_id, context.clock(), report.report_id)
+        if not page:
+            break
         context.step("plan next: a page is kept")
         after = page[-1].position
+    with context.ledger.write() as connection:
+        lock_plans(connection, report.profile)
+        if not is_planned(connection, report.report_id):
+            cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
+            note_planned(connection, report.report_id, context.clock())
+    with context.ledger.write() as connection:
+        note_decided(connection, made.total())
     return made
+
+
+def _page_of_report(connection: Connection, report: Report, after: int) -> list[Decline]:
+    """Empty also where another copy of this task has done all of it meanwhile."""
+    if is_planned(connection, report.report_id):
+        return []
+    return declines_of_report(connection, report.report_id, report.profile, after)
 
 
 def planner_of(context: FlowContext) -> Planner:
@@ -167,6 +182,11 @@ def claim_terms(context: FlowContext, execute_date: date) -> ClaimTerms:
     )
 
 
+def network_of(one: Decline) -> str | None:
+    """The card network of an attempt, if its charge or its answer tell."""
+    return network_of_name(one.network) or network_of_card(one.masked_card)
+
+
 def as_code(found: ResponseCode) -> Code:
     """A response code as the rules see it."""
     meaning = found.meaning if found.listed else "not in codes.toml"
@@ -184,11 +204,18 @@ def _move_missed(connection: Connection, context: FlowContext, planner: Planner,
 
 
 def _decide_page(
-    connection: Connection, planner: Planner, page: Sequence[Decline], run_id: int | None, now: datetime
+    connection: Connection,
+    planner: Planner,
+    page: Sequence[Decline],
+    run_id: int | None,
+    now: datetime,
+    report_id: int | None = None,
 ) -> Counter[str]:
     longest = max((cap.days for cap in planner.rules.caps), default=0)
     oldest = min((one.execute_date for one in page), default=planner.first) - timedelta(days=longest)
-    known = instruments(connection, [one.token_fingerprint for one in page if one.token_fingerprint], oldest)
+    tokens = {one.token_fingerprint for one in page if one.token_fingerprint}
+    nameless = {one.token_fingerprint for one in page if one.token_fingerprint and network_of(one) is None}
+    known = instruments(connection, tokens, oldest, nameless)
     decided: dict[str, tuple[Decline, Decision]] = {}
     for one in page:
         decision = planner.decide(one, known.get(one.token_fingerprint or ""))
@@ -197,5 +224,5 @@ def _decide_page(
                 decided[one.invoice_number] = (one, decision)
         elif one.strictness is None or STRICTNESS[decision.action] > one.strictness:
             decided[one.invoice_number] = (one, decision)
-    keep_decisions(connection, list(decided.values()), run_id, now)
+    keep_decisions(connection, list(decided.values()), run_id, now, report_id)
     return Counter(str(decision.action) for _, decision in decided.values())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from include.billing.outcomes import UpsertCounts
 from include.domain.states import BatchState, ReportState, RunState
+from include.flows.at_once import each_at_once
 from include.flows.context import FlowContext
 from include.flows.due_questions import has_questions
 from include.flows.fetch import delete_written_back
@@ -68,8 +69,8 @@ def write_back(context: FlowContext) -> UpsertCounts:
     for batch in withdrawn:
         tell_withdrawal(context, batch)
     counts += tell_testimonies(context)
-    for report in reports:
-        counts += _write_report(context, report)
+    for written in each_at_once(context.ledger, reports, lambda report: _write_report(context, report)):
+        counts += written
     counts += tell_decisions(context)
     if context.profile.report.delete_after:
         delete_written_back(context)

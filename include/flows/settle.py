@@ -16,7 +16,7 @@ from include.flows.recurring.settle_charge import is_of_a_bill, settle_charge_no
 from include.flows.tell_merchant import tell_testimonies
 from include.ledger.claims import lock_claims
 from include.ledger.events import Note, add_decision
-from include.ledger.store import lock
+from include.ledger.matching import lock_matching
 from include.ledger.testimonies import AttemptNow, Testimony, find_attempt, keep_testimony
 
 SETTLED_AS: Final = (OutcomeStatus.PAID, OutcomeStatus.DECLINED, OutcomeStatus.WITHDRAWN, OutcomeStatus.REVERSED)
@@ -65,7 +65,7 @@ def settle_now(
     context.step("settle: before it is recorded")
     with context.ledger.write() as connection:
         lock_claims(connection, context.profile.billing_source)
-        lock(connection, f"match:{profile}")
+        lock_matching(connection, profile)
         attempt = find_attempt(connection, profile, invoice_number)
         if attempt is None:
             raise NotAllowed(f"Profile {profile} has no attempt with invoice number {invoice_number}.")

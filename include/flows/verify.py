@@ -27,6 +27,7 @@ from include.ledger.audit import (
 from include.ledger.batches import Batch, all_batches
 from include.ledger.books import batch_lines, kept_lines, refuse_unless_batch_ties, refuse_unless_run_ties, run_lines
 from include.ledger.chain import broken_links
+from include.ledger.references import checks_switched_off, rows_that_refer_to_nothing
 from include.ledger.reports import all_reports
 from include.ledger.runs import claimed_runs
 from include.ledger.summaries import kept_summaries
@@ -37,7 +38,8 @@ def findings(context: FlowContext) -> Iterator[str]:
 
     Checked are promise 1 (no second live attempt; the billing database knows none that we do not), 2 (books of runs and
     batches), 3 (plaintext against attempts, kept envelopes), 5 (kept reports) and 6 (each outcome has its witness), the
-    kept summaries, the sealed trail (chain of events, manifests), DOKU's charges for bills and the register of them.
+    kept summaries, the sealed trail (chain of events, manifests), that no row refers to one that is not there, DOKU's
+    charges for bills and the register of them.
     """
     yield from _ledger(context)
     yield from _runs(context)
@@ -60,6 +62,8 @@ def _ledger(context: FlowContext) -> Iterator[str]:
         yield from batches_out_of_step(connection, profile)
         yield from totals_that_differ(connection, profile)
         yield from decisions_without_event(connection, profile)
+        yield from checks_switched_off(connection)
+        yield from rows_that_refer_to_nothing(connection)
 
 
 def _runs(context: FlowContext) -> Iterator[str]:

@@ -9,7 +9,7 @@ from include.flows.tell_merchant import tell_withdrawal
 from include.ledger import tables
 from include.ledger.batches import find_batch, withdraw_attempts
 from include.ledger.events import Note, enter
-from include.ledger.store import lock
+from include.ledger.matching import lock_matching
 
 NOT_YET_VISIBLE: Final = tables.batch.c.state.in_(BEFORE_LEAVING)
 """Nothing of the batch can have become visible at the server."""
@@ -32,7 +32,7 @@ def withdraw_batch(context: FlowContext, batch_id: int, run_id: int | None, why:
     now = context.clock()
     context.step("withdraw: before it is recorded")
     with context.ledger.write() as connection:
-        lock(connection, f"match:{context.profile.name}")
+        lock_matching(connection, context.profile.name)
         note = Note(now, actor, run_id, {"why": why})
         if enter(connection, batch_id, BatchState.WITHDRAWN, note, NOT_YET_VISIBLE):
             withdraw_attempts(connection, batch_id, f"{why}; nothing became visible at the server", now)

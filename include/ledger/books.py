@@ -68,17 +68,12 @@ _BATCH_LINES: Final = """
     SELECT batch_id, currency, term, detail, count(*) AS count, sum(amount) AS amount
     FROM (
         SELECT a.batch_id, a.currency, a.amount,
-               CASE coalesce(o.strength, 0) WHEN 0 THEN 'awaiting' WHEN 1 THEN 'unknown' WHEN 2 THEN 'withdrawn'
+               CASE coalesce(max(o.strength), 0) WHEN 0 THEN 'awaiting' WHEN 1 THEN 'unknown' WHEN 2 THEN 'withdrawn'
                     WHEN 3 THEN 'declined' ELSE 'paid' END AS term,
-               CASE o.strength WHEN 3 THEN coalesce(o.code, '') WHEN 5 THEN 'reversed' ELSE '' END AS detail
-        FROM attempt a LEFT JOIN (
-            SELECT o.invoice_number,
-                   max(o.strength) AS strength,
-                   max(CASE WHEN o.status = 'declined' THEN o.response_code END) AS code
-            FROM outcome o JOIN attempt t ON t.invoice_number = o.invoice_number
-            WHERE t.batch_id = :batch_id GROUP BY o.invoice_number
-        ) o ON o.invoice_number = a.invoice_number
-        WHERE a.batch_id = :batch_id
+               CASE max(o.strength) WHEN 3 THEN coalesce(max(CASE WHEN o.status = 'declined' THEN o.response_code END),
+                    '') WHEN 5 THEN 'reversed' ELSE '' END AS detail
+        FROM attempt a LEFT JOIN outcome o ON o.invoice_number = a.invoice_number
+        WHERE a.batch_id = :batch_id GROUP BY a.invoice_number
     ) counted
     GROUP BY batch_id, currency, term, detail
 """

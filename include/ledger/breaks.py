@@ -198,15 +198,26 @@ _AGAIN: Final = f"""
     WHERE recon_break.details <> excluded.details
 """
 
-# Charges of which something is new: said by a report after which nothing is decided yet, or by somebody else; with an
-# attempt that is not over; or with such a break already. Not every charge with several attempts there ever was.
+_NEW_REPORTS: Final = """
+    CREATE TEMPORARY TABLE staged_new AS
+    SELECT report_id FROM report_file
+    WHERE profile = :profile AND state IN ('ingested', 'written_back') AND judged_at IS NULL
+"""
+_JUDGED: Final = "UPDATE report_file SET judged_at = :at WHERE report_id IN (SELECT report_id FROM staged_new)"
+
+# Charges of which something is new: said by a report that was not judged yet, or by somebody else; with an attempt
+# that is not over; or with such a break already. Not every charge with several attempts there ever was. The number of
+# the attempt is the end of the invoice number: most lines need not be looked up.
 _TOUCHED: Final = """
     CREATE TEMPORARY TABLE staged_touched AS
     SELECT a.billing_source, a.charge_id
-    FROM report_file f JOIN report_line r ON r.report_id = f.report_id
+    FROM staged_new f JOIN report_line r ON r.report_id = f.report_id
     JOIN attempt a ON a.invoice_number = r.invoice_number
-    WHERE f.profile = :profile AND f.state IN ('ingested', 'written_back') AND f.planned_at IS NULL
-      AND (a.attempt_no > 1 OR EXISTS (SELECT 1 FROM attempt x WHERE x.previous_invoice_number = a.invoice_number))
+    WHERE substr(r.invoice_number, 19) <> '01'
+    UNION
+    SELECT x.billing_source, x.charge_id
+    FROM staged_new f JOIN report_line r ON r.report_id = f.report_id
+    JOIN attempt x ON x.previous_invoice_number = r.invoice_number
     UNION
     SELECT a.billing_source, a.charge_id FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
     WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND a.profile = :profile
@@ -394,10 +405,12 @@ def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
     """Open, and resolve, the breaks that several attempts of one charge are: paid, and another one was made.
 
     Args:
-        connection: In a writing transaction, before it is decided what comes next for new reports
-            (`report_file.planned_at`).
+        connection: In a writing transaction.
+        profile: Whose reports are judged, each once (`report_file.judged_at`).
+        at: Now.
     """
-    connection.execute(text(dedent(_TOUCHED)), {"profile": profile})
+    for statement in (_NEW_REPORTS, _TOUCHED):
+        connection.execute(text(dedent(statement)), {"profile": profile})
     analyse(connection, "staged_touched")
     connection.execute(text(dedent(f"CREATE TEMPORARY TABLE staged_later AS {_LATER}")), {"profile": profile})
     analyse(connection, "staged_later")
@@ -410,7 +423,8 @@ def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
     ):
         terms = {"profile": profile} if ":profile" in statement else {}
         _run(connection, statement, at, terms)
-    for table in ("staged_twice", "staged_later", "staged_touched"):
+    _run(connection, _JUDGED, at, {})
+    for table in ("staged_twice", "staged_later", "staged_touched", "staged_new"):
         connection.execute(text(f"DROP TABLE {table}"))
 
 

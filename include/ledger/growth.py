@@ -11,10 +11,11 @@ _SHARE: Final = 0.5
 """From so many rows, and from such a share of the table on: a day that is small beside the history changes no plan."""
 
 
-def note_growth(connection: Connection, table: Table, added: int) -> None:
+def note_growth(connection: Connection, table: Table, added: int, *columns: str) -> None:
     """Let the planner look at a table anew after so many rows were added, if that changes its picture.
 
     Without it the next statement is planned for the few rows that there were, and looks at each row for each row.
+    `columns` as in `analyse`.
     """
     if connection.dialect.name != "postgresql" or added < _LEAST:
         return
@@ -22,4 +23,4 @@ def note_growth(connection: Connection, table: Table, added: int) -> None:
         text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)"), {"name": table.name}
     )
     if added > _SHARE * (known or 0):
-        analyse(connection, f'"{table.name}"')
+        analyse(connection, f'"{table.name}"', *columns)

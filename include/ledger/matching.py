@@ -12,13 +12,25 @@ from textwrap import dedent
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
+from sqlalchemy.exc import IntegrityError
 
 from include.domain.errors import NotAllowed
 from include.ledger.breaks import judge_attempts, judge_lines, resolve_read_again
 from include.ledger.growth import note_growth
+from include.ledger.store import lock
 from include.ledger.tables import outcome, report_line
 from include.ledger.types import UtcDateTime
 from include.ledger.work_tables import analyse
+
+_TIED: Final = """
+    CREATE TEMPORARY TABLE staged_tied AS
+    SELECT l.line_no, a.batch_id, a.profile, a.amount, a.currency
+    FROM staged_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+"""
+_SPOKEN_OF: Final = """
+    SELECT DISTINCT batch_id FROM staged_tied
+    UNION SELECT batch_id FROM batch WHERE profile = :profile AND file_name = :batch_name
+"""
 
 _AGAIN: Final = """
     CREATE TEMPORARY TABLE staged_again AS
@@ -43,7 +55,7 @@ _CLASSIFY: Final = """
 """
 
 _CLASS: Final = """
-        CASE WHEN a.invoice_number IS NULL OR b.state IN ('claimed', 'sealed', 'delivering') THEN 'unexpected'
+        CASE WHEN a.line_no IS NULL OR b.state IN ('claimed', 'sealed', 'delivering') THEN 'unexpected'
              WHEN a.profile <> :profile THEN 'other_profile'
              WHEN g.nth > 1 OR k.line_no IS NOT NULL THEN 'repeat'
              WHEN (l.amount <> a.amount OR l.currency <> a.currency) AND l.response_code NOT IN :partial
@@ -51,13 +63,15 @@ _CLASS: Final = """
              ELSE 'answer' END
 """
 
-_OUTCOMES: Final = """
+_GIVE: Final = """
     INSERT INTO outcome (invoice_number, status, response_code, response_message, approval_code, masked_card, bank,
         amount, decided_at, witness, report_id, report_line_no)
     SELECT l.invoice_number, l.status, l.response_code, l.response_message, l.approval_code, l.masked_card, l.bank,
         l.amount, :at, 'report', l.report_id, l.line_no
     FROM report_line l LEFT JOIN staged_again g ON g.line_no = l.line_no
     WHERE l.report_id = :report_id AND l.line_class IN ('answer', 'amount_differs') AND coalesce(g.speaks, 1) = 1
+"""
+_UNLESS_ANOTHER_SPEAKS: Final = """
     ORDER BY l.line_no
     ON CONFLICT (invoice_number, status) DO UPDATE SET
         response_code = excluded.response_code, response_message = excluded.response_message,
@@ -72,7 +86,7 @@ _OUTCOMES: Final = """
 # Of lines with the same words all but one are repeats, so that no line here has two.
 _LINES: Final = """
     FROM staged_line l
-    LEFT JOIN attempt a ON a.invoice_number = l.invoice_number
+    LEFT JOIN staged_tied a ON a.line_no = l.line_no
     LEFT JOIN batch b ON b.batch_id = a.batch_id
     LEFT JOIN staged_again g ON g.line_no = l.line_no
     LEFT JOIN report_line k ON k.invoice_number = l.invoice_number AND k.report_id <> :report_id
@@ -136,25 +150,64 @@ class SpecialCodes:
     unlisted: Collection[str] = ()
 
 
+def tie(connection: Connection) -> None:
+    """Find the attempts that the lines of `staged_line` speak of, into `staged_tied`."""
+    analyse(connection, "staged_line", "invoice_number")
+    connection.execute(text(dedent(_TIED)))
+
+
+def lock_answered(connection: Connection, profile: str, batch_name: str | None) -> None:
+    """Let one report at a time speak of a batch; reports on different batches are matched side by side.
+
+    Everything else that witnesses something of the profile's attempts locks all of it (`lock_matching`).
+
+    Args:
+        connection: In a writing transaction, behind `tie`.
+        profile: Whose report it is.
+        batch_name: The batch file that the report says it answers, if it says so.
+    """
+    lock(connection, _lock_of(profile), shared=True)
+    spoken_of = connection.scalars(text(dedent(_SPOKEN_OF)), {"profile": profile, "batch_name": batch_name}).all()
+    for batch_id in sorted(spoken_of):
+        lock(connection, f"answered:{batch_id}")
+
+
+def lock_matching(connection: Connection, profile: str) -> None:
+    """Let nobody else witness anything of a profile's attempts, until the transaction ends."""
+    lock(connection, _lock_of(profile))
+
+
+def _lock_of(profile: str) -> str:
+    return f"match:{profile}"
+
+
 def match(connection: Connection, *, report_id: int, profile: str, codes: SpecialCodes, at: datetime) -> Matched:
     """Class every line of `staged_line`, give outcomes, open breaks.
 
     Args:
-        connection: In a writing transaction of a workspace, with matching of this profile locked by the caller.
+        connection: In a writing transaction of a workspace, behind `tie` and `lock_answered`.
+        report_id: Whose lines they are.
+        profile: Whose report it is.
+        codes: Those of its codes that are a break of their own.
+        at: Now.
     """
-    analyse(connection, "staged_line")
     connection.execute(text(dedent(_AGAIN)))
     key = {"report_id": report_id}
     connection.execute(classified(_CLASSIFY, codes), {**key, "profile": profile})
     give_outcomes(connection, report_id, at)
-    connection.execute(text("DROP TABLE staged_again"))
+    _drop(connection, "staged_tied", "staged_again")
     matched = Matched({row.line_class: int(row.lines) for row in connection.execute(text(_CLASSES), key)})
-    for table in (report_line, outcome):
-        note_growth(connection, table, sum(matched.classes.values()))
     judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
     connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
     judge_attempts(connection, profile, at)
     return matched
+
+
+def note_matched(connection: Connection, matched: Matched) -> None:
+    """Let the planner see what a report added; after it is committed, for until then others would wait."""
+    count = sum(matched.classes.values())
+    note_growth(connection, report_line, count, "report_id", "invoice_number", "line_class", "status")
+    note_growth(connection, outcome, count, "invoice_number", "status", "witness", "report_id")
 
 
 def match_again(
@@ -166,6 +219,7 @@ def match_again(
         NotAllowed: A line that decided an attempt would decide it otherwise.
     """
     key = {"report_id": report_id}
+    tie(connection)
     connection.execute(text(dedent(_AGAIN)))
     connection.execute(classified(_ANEW, codes), {**key, "profile": profile})
     rows = connection.execute(text(dedent(_CHANGED)), key).all()
@@ -177,8 +231,7 @@ def match_again(
         )
     connection.execute(text(dedent(_READ_AGAIN)), key)
     give_outcomes(connection, report_id, at)
-    for table in ("staged_anew", "staged_again"):
-        connection.execute(text(f"DROP TABLE {table}"))
+    _drop(connection, "staged_anew", "staged_tied", "staged_again")
     judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
     resolve_read_again(connection, profile, report_id, at)
     connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
@@ -194,5 +247,18 @@ def classified(statement: str, codes: SpecialCodes) -> TextClause:
 
 def give_outcomes(connection: Connection, report_id: int, at: datetime) -> None:
     """Give the attempts of a report's lines their outcomes; with `staged_again` of it at hand."""
-    moment = bindparam("at", value=at, type_=UtcDateTime)
-    connection.execute(text(dedent(_OUTCOMES)).bindparams(moment), {"report_id": report_id})
+    moment, key = bindparam("at", value=at, type_=UtcDateTime), {"report_id": report_id}
+    if connection.dialect.name == "postgresql":  # to be ready for an outcome that is there costs as much as the rest
+        try:
+            with connection.begin_nested():
+                connection.execute(text(dedent(_GIVE)).bindparams(moment), key)
+        except IntegrityError:  # another line has given one of these outcomes before
+            pass
+        else:
+            return
+    connection.execute(text(dedent(_GIVE + _UNLESS_ANOTHER_SPEAKS)).bindparams(moment), key)
+
+
+def _drop(connection: Connection, *tables: str) -> None:
+    for table in tables:
+        connection.execute(text(f"DROP TABLE {table}"))

@@ -1,6 +1,6 @@
 """What comes after declined attempts: found, decided on elsewhere, and kept. A decision is a row, and never changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import itemgetter
@@ -56,6 +56,11 @@ _OF_REPORT: Final = f"""
     ORDER BY l.line_no LIMIT :rows
 """  # noqa: S608
 # Each line by its own code, also of an attempt that has a decision or another outcome by now.
+
+_DECLINED_BATCHES: Final = """
+    SELECT DISTINCT a.batch_id FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.status = 'declined'
+"""
 
 _BY_WORD: Final = f"""
     SELECT {_COLUMNS}, o.response_code, o.masked_card, a.network, NULL AS advice_code, 0 AS position
@@ -181,7 +186,23 @@ class Instrument:
 
 def lock_plans(connection: Connection, profile: str) -> None:
     """One planner of a profile at a time, until the transaction ends."""
-    lock(connection, f"plan:{profile}")
+    lock(connection, _lock_of(profile))
+
+
+def lock_plans_of(connection: Connection, profile: str, batch_ids: Sequence[int]) -> None:
+    """One planner at a time for what became of some batches; others may plan for other batches meanwhile."""
+    lock(connection, _lock_of(profile), shared=True)
+    for batch_id in sorted(batch_ids):
+        lock(connection, f"planned:{batch_id}")
+
+
+def _lock_of(profile: str) -> str:
+    return f"plan:{profile}"
+
+
+def declined_batches(connection: Connection, report_id: int) -> list[int]:
+    """The batches of which a report declines an attempt."""
+    return list(connection.scalars(text(dedent(_DECLINED_BATCHES)), {"report_id": report_id}))
 
 
 def declines_of_report(connection: Connection, report_id: int, profile: str, after: int) -> list[Decline]:
@@ -195,28 +216,48 @@ def declines_by_word(connection: Connection, profile: str, after: str) -> list[D
     return _declines(connection, _BY_WORD, {"profile": profile, "after": after, "rows": PAGE_ROWS})
 
 
-def instruments(connection: Connection, fingerprints: Sequence[str], since: date) -> dict[str, Instrument]:
-    """What is known of tokens, by fingerprint; tries since a day."""
+def instruments(
+    connection: Connection, fingerprints: Collection[str], since: date, cards_of: Collection[str]
+) -> dict[str, Instrument]:
+    """What is known of tokens, by fingerprint; tries since a day, and of some of them a masked card."""
     if not fingerprints:
         return {}
     tries: dict[str, dict[tuple[str, int], list[date]]] = {one: {} for one in fingerprints}
-    named = {"fingerprints": sorted(set(fingerprints))}
     listed = _listed(connection)
     query = text(dedent(_TRIES).format(listed=listed)).bindparams(bindparam("since", value=since, type_=Date))
-    for row in connection.execute(_named(query, connection).columns(execute_date=Date), named):
-        tries[row.token_fingerprint].setdefault((row.currency, row.amount), []).append(row.execute_date)
-    query = _named(text(dedent(_CARDS).format(listed=listed)), connection)
-    cards = {row.token_fingerprint: row.masked_card for row in connection.execute(query, named)}
+    found = connection.execute(_named(query, connection).columns(execute_date=Date), {"fingerprints": sorted(tries)})
+    for token, currency, amount, day in found:
+        tries[token].setdefault((currency, amount), []).append(day)
+    cards = _cards(connection, cards_of)
     return {one: Instrument(found, cards.get(one)) for one, found in tries.items()}
 
 
+def _cards(connection: Connection, fingerprints: Collection[str]) -> dict[str, str]:
+    if not fingerprints:
+        return {}
+    query = _named(text(dedent(_CARDS).format(listed=_listed(connection))), connection)
+    found = connection.execute(query, {"fingerprints": sorted(fingerprints)})
+    return {row.token_fingerprint: row.masked_card for row in found}
+
+
 def keep_decisions(
-    connection: Connection, decided: Sequence[tuple[Decline, Decision]], run_id: int | None, now: datetime
+    connection: Connection,
+    decided: Sequence[tuple[Decline, Decision]],
+    run_id: int | None,
+    now: datetime,
+    report_id: int | None = None,
 ) -> None:
-    """Keep decisions, each in place of an earlier one of its attempt, and with them what is never charged again."""
-    rows = [_row(one.invoice_number, one.version + 1, decision, run_id, now) for one, decision in decided]
+    """Keep decisions, each in place of an earlier one of its attempt, and with them what is never charged again.
+
+    Args:
+        connection: In a writing transaction.
+        decided: What was decided, and on what.
+        run_id: The run that decides.
+        now: The moment.
+        report_id: The report whose telling, which is still to come, tells them too.
+    """
+    rows = [_row(one.invoice_number, one.version + 1, decision, run_id, now, report_id) for one, decision in decided]
     insert_rows(connection, next_attempt, rows)
-    note_growth(connection, next_attempt, len(rows))
     stopped, ended = [], []
     for one, decision in decided:
         if decision.action not in STOPS:
@@ -231,8 +272,9 @@ def keep_decisions(
                 "billing_number": one.billing_number or "",
             }
             ended.append({**mandate, **why, "ended_at": now})
-    insert_rows(connection, stopped_instrument, stopped, new=True)
-    insert_rows(connection, ended_mandate, ended, new=True)
+    # In an order, so that two who stop the same cards do not wait for one another.
+    insert_rows(connection, stopped_instrument, sorted(stopped, key=itemgetter("token_fingerprint")), new=True)
+    insert_rows(connection, ended_mandate, sorted(ended, key=itemgetter("customer_id", "billing_number")), new=True)
 
 
 def cancel_plans(
@@ -284,6 +326,11 @@ def move_missed_pay_days(
     connection.execute(statement, {"profile": profile, "words": words, "run_id": run_id})
 
 
+def note_decided(connection: Connection, added: int) -> None:
+    """Let the planner see how many decisions there are by now; after they are committed."""
+    note_growth(connection, next_attempt, added, "invoice_number", "version", "action")
+
+
 def note_planned(connection: Connection, report_id: int, now: datetime) -> None:
     """All that a report declined is decided on."""
     connection.execute(update(report_file).where(report_file.c.report_id == report_id).values(planned_at=now))
@@ -309,7 +356,14 @@ def keep_later_decision(
     connection.execute(insert(next_attempt).values(row))
 
 
-def _row(invoice_number: str, version: int, decision: Decision, run_id: int | None, now: datetime) -> dict[str, Any]:
+def _row(
+    invoice_number: str,
+    version: int,
+    decision: Decision,
+    run_id: int | None,
+    now: datetime,
+    report_id: int | None = None,
+) -> dict[str, Any]:
     return {
         "invoice_number": invoice_number,
         "version": version,
@@ -320,6 +374,7 @@ def _row(invoice_number: str, version: int, decision: Decision, run_id: int | No
         "words": decision.words,
         "decided_at": now,
         "run_id": run_id,
+        "report_id": report_id,
     }
 
 

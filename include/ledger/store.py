@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, select, te
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from include.domain.connection import ConnectionSettings
+from include.domain.connection import ConnectionSettings, prepare_postgres
 from include.domain.errors import LedgerError, LedgerUnreachable
 from include.ledger import schema, tables, work_tables
 
@@ -154,9 +154,11 @@ def ledger_engine(settings: ConnectionSettings, busy_seconds: float = SQLITE_BUS
         raise LedgerError(f"A ledger lives in PostgreSQL or SQLite, not in {url.get_backend_name()}.")
     if url.get_backend_name() == "postgresql":
         # No pool: temporary tables end with their connection.
-        return create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=settings.postgres_arguments())
-    connect_args = {"timeout": busy_seconds}
-    engine = create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=connect_args)
+        connect_args = settings.postgres_arguments()
+        engine = create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=connect_args)
+        event.listen(engine, "connect", prepare_postgres)
+        return engine
+    engine = create_engine(url, hide_parameters=True, poolclass=NullPool, connect_args={"timeout": busy_seconds})
     _prepare_sqlite(engine, busy_seconds)
     return engine
 
@@ -184,10 +186,12 @@ def prompt_engine(settings: ConnectionSettings, connections: int) -> Engine:
         "connect_timeout": PROMPT_SECONDS,
         "options": f"{given.get('options', '')} {patience}".strip(),
     }
-    return create_engine(
+    engine = create_engine(
         url, hide_parameters=True, poolclass=QueuePool, pool_size=connections, max_overflow=0,
         pool_timeout=PROMPT_SECONDS, pool_recycle=600, connect_args=arguments,
     )  # fmt: skip
+    event.listen(engine, "connect", prepare_postgres)
+    return engine
 
 
 def _prepare_sqlite(engine: Engine, seconds: float) -> None:
@@ -275,7 +279,14 @@ def _constraint(caught: SQLAlchemyError) -> str:
     return f", constraint {name}" if name else ""
 
 
-def lock(connection: Connection, name: str) -> None:
-    """Let one transaction at a time through, by a name, until it ends. SQLite has one writer at a time anyway."""
+def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Let one transaction at a time through, by a name, until it ends. SQLite has one writer at a time anyway.
+
+    Args:
+        connection: In a transaction.
+        name: What is locked.
+        shared: Let others through that share it too.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"doku:{name}"})
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})

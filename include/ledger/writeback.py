@@ -119,12 +119,14 @@ def outcome_of_attempt(ledger: Ledger, invoice_number: str) -> Iterator[Mapping[
     return iter(found)
 
 
+# Those that are not told with a report: what a word, a person, a closed charge or a missed pay day decided.
 _DECIDED: Final = f"""
     SELECT {_COLUMNS}, o.status, o.response_code, coalesce(o.response_message, o.proof) AS response_message,
            o.approval_code, o.decided_at, d.version AS position
     FROM next_attempt d JOIN attempt a ON a.invoice_number = d.invoice_number JOIN batch b ON b.batch_id = a.batch_id
     JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST} {_NEXT}
-    WHERE d.told_at IS NULL AND a.profile = :profile ORDER BY d.invoice_number, d.version LIMIT :rows
+    WHERE d.told_at IS NULL AND d.report_id IS NULL AND a.profile = :profile
+    ORDER BY d.invoice_number, d.version LIMIT :rows
 """  # noqa: S608
 
 _TOLD: Final = """

@@ -76,11 +76,16 @@ def _columns() -> tuple[str, ...]:
     return LINE_COLUMNS
 
 
-def test_decisions_are_there_once_and_told(worked: Any):
+def test_decisions_are_there_once_and_told_with_their_report(worked: Any):
     with by_flows.context_of(worked, _at_seven) as context, context.ledger.read() as connection:
         rows = connection.execute(sa.select(next_attempt)).mappings().all()
-        assert rows
-        assert all(row["told_at"] is not None and row["version"] == 1 for row in rows)
+    assert {row["action"] for row in rows} > {"retry"}
+    assert all(row["told_at"] is None and row["report_id"] is not None and row["version"] == 1 for row in rows)
+    planned = {row["invoice_number"]: row["planned_on"] for row in rows if row["action"] == "retry"}
+    engine = worked.billing.engine()
+    with engine.connect() as connection:
+        query = "SELECT invoice_number, next_attempt_on FROM doku_charge_outcomes WHERE next_attempt_on IS NOT NULL"
+        assert {row.invoice_number: row.next_attempt_on for row in connection.execute(sa.text(query))} == planned
 
 
 def test_a_copy_that_is_left_early_or_refused_leaves_the_connection_usable(postgres: PostgresServer):
