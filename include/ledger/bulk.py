@@ -48,8 +48,9 @@ def _copy(connection: Connection, table: Table, rows: Any) -> None:
         with cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT csv)') as copy:
             copy.write(buffer.getbuffer())
     except psycopg.Error as caught:
+        constraint = f", constraint {caught.diag.constraint_name}" if caught.diag.constraint_name else ""
         raise LedgerError(
-            f"The ledger refused rows for {table.name} ({caught.__class__.__name__} {caught.sqlstate}). "
+            f"The ledger refused rows for {table.name} ({caught.__class__.__name__} {caught.sqlstate}{constraint}). "
             "Nothing of this step was kept; report this with the profile's layout and the time."
         ) from None
     finally:

@@ -166,7 +166,7 @@ class LongHistory:
             "profile": self.profile, "file_name": f"RPT_{batch_id}.TXT", "content_digest": f"{batch_id:064}", "size": 1,
             "artefact": "none", "state": ReportState.WRITTEN_BACK, "line_count": self.rows,
             "fetched_at": self._at(day, 13), "ingested_at": self._at(day, 14), "planned_at": self._at(day, 14),
-            "written_back_at": self._at(day, 14),
+            "judged_at": self._at(day, 14), "written_back_at": self._at(day, 14),
         }  # fmt: skip
         inserted = connection.execute(tables.report_file.insert().values(values)).inserted_primary_key
         assert inserted is not None

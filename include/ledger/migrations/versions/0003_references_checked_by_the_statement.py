@@ -28,13 +28,14 @@ _REFERENCES = (  # table, constraint, column, table that it refers to
 _KEYS = {"attempt": "invoice_number", "batch": "batch_id", "report_file": "report_id", "run": "run_id"}
 
 # Looked up by index: a plan that was made for a large statement would read the whole table for the next small one.
+# Tables are named with their schema: a session may have another search path, or a temporary table of that name.
 _REFERS = """
     CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
     BEGIN
         IF EXISTS (
-            SELECT 1 FROM {referring} AS referring
-            WHERE referring.{column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{parent}" AS p WHERE p.{column} = referring.{column})
+            SELECT 1 FROM {referring} AS referring WHERE referring.{column} IS NOT NULL
+              AND NOT EXISTS (SELECT 1 FROM {schema}."{parent}" AS p WHERE p.{column} = referring.{column})
         ) THEN
             RAISE EXCEPTION 'a row of % refers to a row of {parent} that is not there', TG_TABLE_NAME
                 USING ERRCODE = 'foreign_key_violation', CONSTRAINT = '{name}', TABLE = TG_TABLE_NAME;
@@ -77,12 +78,13 @@ def _add_columns() -> None:
 
 
 def _check_by_statement() -> None:
+    schema = op.get_bind().scalar(sa.text("SELECT quote_ident(current_schema())"))
     for table, name, column, parent in _REFERENCES:
         if name != "fk_next_attempt_report_id":  # a new one
             op.drop_constraint(op.f(name), table, type_="foreignkey")
         # Many rows refer to the same run, batch or report; hardly two to the same attempt.
         referring = "added" if parent == "attempt" else f"(SELECT DISTINCT {column} FROM added)"  # noqa: S608
-        op.execute(_REFERS.format(name=name, column=column, parent=parent, referring=referring))
+        op.execute(_REFERS.format(name=name, schema=schema, column=column, parent=parent, referring=referring))
         for event in ("INSERT", "UPDATE"):
             op.execute(
                 f'CREATE TRIGGER {name}_{event.lower()} AFTER {event} ON "{table}" '
@@ -95,6 +97,6 @@ def _check_by_statement() -> None:
             "FOR EACH STATEMENT EXECUTE FUNCTION ledger_row_stays()"
         )
         op.execute(
-            f'CREATE TRIGGER {parent}_keeps_its_key BEFORE UPDATE OF {key} ON "{parent}" FOR EACH ROW '
+            f'CREATE TRIGGER {parent}_keeps_its_key AFTER UPDATE ON "{parent}" FOR EACH ROW '
             f"WHEN (OLD.{key} IS DISTINCT FROM NEW.{key}) EXECUTE FUNCTION ledger_row_stays()"
         )
