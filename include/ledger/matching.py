@@ -154,6 +154,7 @@ def tie(connection: Connection) -> None:
     """Find the attempts that the lines of `staged_line` speak of, into `staged_tied`."""
     analyse(connection, "staged_line", "invoice_number")
     connection.execute(text(dedent(_TIED)))
+    analyse(connection, "staged_tied", "line_no")
 
 
 def lock_answered(connection: Connection, profile: str, batch_name: str | None) -> None:

@@ -5,7 +5,9 @@ each file here has at least one line that ties.
 """
 
 import shutil
+import threading
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from include.flows.books import books_of_day
 from include.flows.ingest import ingest_fetched
+from include.flows.plan_next import plan_next_attempts
 from include.flows.reconcile import conclude_batches, write_back
 from tests.flows_harness import BUSINESS_DATE, Merchant, charge
 
@@ -27,6 +30,12 @@ def base(tmp_path_factory, ledger_file, doku_keys):
     root = tmp_path_factory.mktemp("base")
     shutil.copyfile(ledger_file, root / "ledger.db")
     merchant = _merchant(root, doku_keys)
+    _send(merchant)
+    merchant.ledger.engine.dispose()
+    return root, doku_keys
+
+
+def _send(merchant):
     merchant.list_charges(*(charge(name, 100_000) for name in CHARGES))
     merchant.submit()
     first = merchant.invoices()
@@ -35,8 +44,6 @@ def base(tmp_path_factory, ledger_file, doku_keys):
     merchant.change_charges("attempt_no = 2 WHERE charge_id IN ('C1', 'C2')")
     merchant.submit()
     assert len(merchant.sql("SELECT * FROM attempt WHERE attempt_no = 2")) == len(AGAIN)
-    merchant.ledger.engine.dispose()
-    return root, doku_keys
 
 
 def _merchant(root, keys):
@@ -89,8 +96,7 @@ def _final(root, keys, tmp_path, files):
     """Every table as it is in the end, without what tells when and in which file something came."""
     shutil.copytree(root, tmp_path)
     merchant = _merchant(tmp_path, keys)
-    rows = merchant.sql("SELECT charge_id, attempt_no, invoice_number FROM attempt")
-    numbers = {(row["charge_id"], row["attempt_no"]): row["invoice_number"] for row in rows}
+    numbers = _numbers(merchant)
     for part, lines in enumerate(files, 1):
         merchant.server.put(f"/outbound/RPT_{part}.TXT", _text(numbers, lines, part, len(files)))
         merchant.later(minutes=15)
@@ -99,6 +105,17 @@ def _final(root, keys, tmp_path, files):
         assert ingested.refused_reason is None
         conclude_batches(merchant.context, 1)
         write_back(merchant.context)
+    found = _tables(merchant)
+    merchant.ledger.engine.dispose()
+    return found
+
+
+def _numbers(merchant):
+    rows = merchant.sql("SELECT charge_id, attempt_no, invoice_number FROM attempt")
+    return {(row["charge_id"], row["attempt_no"]): row["invoice_number"] for row in rows}
+
+
+def _tables(merchant):
     tables = {
         "outcome": "SELECT invoice_number, status, response_code, approval_code, amount, witness FROM outcome",
         "lines": "SELECT invoice_number, status, response_code, approval_code, amount, line_class FROM report_line",
@@ -109,12 +126,11 @@ def _final(root, keys, tmp_path, files):
     found = {name: Counter(tuple(row.values()) for row in merchant.sql(query)) for name, query in tables.items()}
     books = books_of_day(merchant.context, BUSINESS_DATE)
     found["books"] = {name: value for name, value in books.items() if name not in ("reports", "files")}
-    moments = ("updated_at", "decided_at")
+    differ = ("updated_at", "decided_at", "ledger_id")
     found["told"] = {
-        key: {name: value for name, value in row.items() if name not in moments} for key, row in merchant.told().items()
+        key: {name: value for name, value in row.items() if name not in differ} for key, row in merchant.told().items()
     }
     assert books["ties"]
-    merchant.ledger.engine.dispose()
     return found
 
 
@@ -137,3 +153,45 @@ def test_reports_in_any_order_and_split_in_any_way_give_the_same_final_tables(ba
     whole = _final(root, keys, folder / "whole", [lines])
     assert _final(root, keys, folder / "split", files) == whole
     shutil.rmtree(folder)
+
+
+SIDE_BY_SIDE = (
+    [("0000", "A1"), ("0000", "A1")],
+    [("0000", "A1"), ("0051", "")],
+    [("0051", ""), ("0010", "")],
+)
+"""What two reports say of the same attempts: the same; a contradiction; two declines, one stricter than the other."""
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("ledger")
+@pytest.mark.parametrize("said", SIDE_BY_SIDE)
+def test_reports_that_are_taken_in_side_by_side_end_as_one_after_the_other(
+    base, tmp_path, make_merchant, postgresql_ledger, said
+):
+    files = [[((name, 1), code, 100_000, approval, "") for name in ("C3", "C4", "C5")] for code, approval in said]
+    files[0].append(_told(("C1", 2), "0000"))
+    files[1].append(_told(("C2", 2), "0051"))
+    expected = _final(*base, tmp_path / "one after the other", files)
+    merchant = make_merchant(postgresql_ledger)
+    _send(merchant)
+    numbers = _numbers(merchant)
+    for part, lines in enumerate(files, 1):
+        merchant.server.put(f"/outbound/RPT_{part}.TXT", _text(numbers, lines, part, len(files)))
+    merchant.later(minutes=15)
+    merchant.fetch()
+    both = threading.Barrier(2, timeout=10)
+    met = Counter()
+
+    def step(name):
+        if name in ("ingest: everything staged", "write back: before the merchant is told"):
+            met[name] += 1
+            both.wait()
+
+    context = replace(merchant.context, step=step)
+    assert [one.refused_reason for one in ingest_fetched(context)] == [None, None]
+    conclude_batches(context, 1)
+    plan_next_attempts(context, None)
+    write_back(context)
+    assert set(met.values()) == {2}
+    assert _tables(merchant) == expected
