@@ -1,5 +1,6 @@
 """Reconcile, second half: conclude batches, write outcomes back to the merchant, close the books."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.billing.outcomes import UpsertCounts
@@ -10,7 +11,7 @@ from include.flows.due_questions import has_questions
 from include.flows.fetch import delete_written_back
 from include.flows.plan_next import plan_report
 from include.flows.tell_merchant import tell_all, tell_decisions, tell_testimonies, tell_withdrawal
-from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
+from include.ledger.batches import OPEN_STATES, Batch, batches_in, batches_worked_on
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, enter
@@ -37,9 +38,13 @@ def conclude_batches(context: FlowContext, run_id: int | None) -> Concluded:
     """
     reconciled, waiting = [], []
     context.step("reconcile: before batches are concluded")
+    with context.ledger.read() as connection:
+        books = _books_of(context, batches_in(connection, context.profile.name, OPEN_STATES))
     with context.ledger.write() as connection:
         for batch in batches_in(connection, context.profile.name, OPEN_STATES):
-            found = totals(batch_lines(connection, batch.batch_id))
+            if batch.batch_id not in books:  # it was made meanwhile
+                continue
+            found = totals(books[batch.batch_id])
             awaiting = found.get((batch.currency, "awaiting"), (0, 0))[0]
             now = context.clock()
             sent = batch.line_count - batch.withdrawn_count  # what was withdrawn before it left proves nothing
@@ -84,21 +89,33 @@ def close_reconcile_run(context: FlowContext, run: Run) -> list[Line]:
         BooksDoNotTie: With both sides; the books are stored all the same.
     """
     context.step("close: before the books of batches are kept")
+    with context.ledger.read() as connection:
+        batches = batches_worked_on(connection, context.profile.name, run.run_id, OPEN_STATES)
+    books = _books_of(context, batches)
+    lines = [line for of_batch in books.values() for line in of_batch]
     with context.ledger.write() as connection:
         current = find_run(connection, run.run_id, for_update=True)
-        batches = batches_worked_on(connection, context.profile.name, run.run_id, OPEN_STATES)
-        books = {batch.file_name: batch_lines(connection, batch.batch_id) for batch in batches}
-        lines = [line for of_batch in books.values() for line in of_batch]
         if current.state is not RunState.CLOSED:  # the books of a closed run stay as they were
             keep_lines(connection, run.run_id, lines)
     context.step("close: books of batches kept")
-    for file_name, of_batch in books.items():
-        refuse_unless_batch_ties(file_name, of_batch)
+    for batch in batches:
+        refuse_unless_batch_ties(batch.file_name, books[batch.batch_id])
     if current.state is not RunState.CLOSED:
         with context.ledger.write() as connection:
             advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
     context.step("close: reconcile run closed")
     return lines
+
+
+def _books_of(context: FlowContext, batches: Sequence[Batch]) -> dict[int, list[Line]]:
+    """What became of the attempts of each batch, by its id. Outcomes are only appended: none is taken back later."""
+
+    def count(batch: Batch) -> list[Line]:
+        with context.ledger.read() as connection:
+            return batch_lines(connection, batch.batch_id)
+
+    counted = each_at_once(context.ledger, batches, count)
+    return {batch.batch_id: lines for batch, lines in zip(batches, counted, strict=True)}
 
 
 def has_pending_work(context: FlowContext) -> bool:
