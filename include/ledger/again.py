@@ -16,20 +16,19 @@ from include.ledger.fates import Terms
 from include.ledger.runs import Run
 from include.ledger.store import lock
 from include.ledger.types import UtcDateTime
-from include.ledger.work_tables import analyse
+from include.ledger.work_tables import analyse, rows_alike
 
 OLDEST_PLAN_DAYS: Final = 100
 """A plan older than this is not looked for among charges that are gone: it was seen on every day since."""
 
 _CANDIDATES: Final = """
-    FROM staged_charge s LEFT JOIN staged_fate f ON f.row_no = s.row_no
-    WHERE (f.row_no IS NULL OR f.fate = 'claim')
+    FROM staged_charge s WHERE NOT EXISTS (SELECT 1 FROM staged_fate f WHERE f.row_no = s.row_no AND f.fate <> 'claim')
 """
 
 # Busy: several rows of today, or a token that was tried so often already that one more could be too many.
 _BUSY: Final = """
     CREATE TEMPORARY TABLE staged_busy AS
-    SELECT s.fingerprint {candidates} AND s.fingerprint IS NOT NULL
+    SELECT s.fingerprint {candidates} AND {key} IN (SELECT k.key FROM staged_alike k)
     GROUP BY s.fingerprint{amount} HAVING count(*) > 1
     UNION
     SELECT a.token_fingerprint FROM batch b JOIN attempt a ON a.batch_id = b.batch_id
@@ -134,8 +133,9 @@ def put_off_capped(connection: Connection, terms: Terms) -> None:
         return
     since = terms.execute_date - timedelta(days=max(cap.days for cap in caps))
     amount = ", s.currency, s.amount" if all(cap.per_amount for cap in caps) else ""
-    busy = dedent(_BUSY).format(candidates=dedent(_CANDIDATES), amount=amount)
-    connection.execute(_from(since, busy), {"least": min(cap.most for cap in caps)})
+    with rows_alike(connection, "fingerprint") as key:
+        busy = dedent(_BUSY).format(candidates=dedent(_CANDIDATES), amount=amount, key=key)
+        connection.execute(_from(since, busy), {"least": min(cap.most for cap in caps)})
     wanted = _wanted(connection)
     if wanted:
         rows = connection.execute(_from(since, _TRIED).columns(execute_date=Date))

@@ -5,9 +5,11 @@ to the outcome that freed the charge refuse a second live attempt whoever writes
 error.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import groupby
+from operator import itemgetter
 from textwrap import dedent
 from typing import Final
 
@@ -28,6 +30,17 @@ from include.ledger.store import Workspace, lock
 from include.ledger.tables import attempt, batch
 from include.ledger.work_tables import analyse, staged_charge
 
+# What the statements of a claim, and the next ones, look for: the planner need not know the rest.
+_LOOKED_AT: Final = (
+    "row_no", "charge_id", "customer_id", "billing_number", "fingerprint", "amount", "currency", "due_date",
+    "billing_period", "attempt_no", "late", "reasons",
+)  # fmt: skip
+_LOOKED_FOR: Final = (
+    "invoice_number", "billing_source", "charge_id", "attempt_no", "previous_invoice_number", "profile", "batch_id",
+    "line_no", "customer_id", "billing_number", "billing_period", "amount", "currency", "due_date", "execute_date",
+    "token_fingerprint", "rule",
+)  # fmt: skip
+
 _KEEP_PASSED_OVER: Final = """
     INSERT INTO run_charge (run_id, row_no, charge_id, customer_id, amount, currency, fate, reason)
     SELECT :run_id, s.row_no, s.charge_id, s.customer_id, s.amount, s.currency, f.fate, f.reason
@@ -47,12 +60,23 @@ _KEEP_QUARANTINED: Final = """
 """
 
 _CLAIMABLE: Final = """
-    FROM staged_charge s LEFT JOIN staged_fate f ON f.row_no = s.row_no
-    WHERE (f.row_no IS NULL OR f.fate = 'claim')
+    FROM staged_charge s WHERE NOT EXISTS (SELECT 1 FROM staged_fate f WHERE f.row_no = s.row_no AND f.fate <> 'claim')
 """
 
-_CLAIM: Final = (
-    """
+# By the thousands: only where a batch ends a page is looked into.
+_PAGES: Final = (
+    "SELECT s.currency, min(s.row_no), max(s.row_no), count(*), CAST(sum(s.amount) AS BIGINT)"
+    + _CLAIMABLE
+    + " GROUP BY s.currency, s.row_no / 1000"
+)
+
+_ROWS: Final = (
+    "SELECT s.row_no, s.amount"
+    + _CLAIMABLE
+    + " AND s.currency = :currency AND s.row_no BETWEEN :first AND :last ORDER BY s.row_no"
+)
+
+_CLAIM: Final = """
     INSERT INTO attempt (invoice_number, billing_source, charge_id, attempt_no, previous_invoice_number,
         previous_status, profile, batch_id, line_no, customer_id, billing_number, token, amount, currency, due_date,
         execute_date, channel, description, network, token_fingerprint, billing_period, rule)
@@ -63,10 +87,9 @@ _CLAIM: Final = (
         s.currency, s.due_date, :execute_date, s.channel, s.description, s.network,
         s.fingerprint, coalesce(s.billing_period, substr(CAST(s.due_date AS VARCHAR(10)), 1, 7)),
         coalesce(f.reason, 'first')
-    """
-    + _CLAIMABLE
-    + " AND s.currency = :currency AND s.row_no BETWEEN :first AND :last"
-)
+    FROM staged_charge s LEFT JOIN staged_fate f ON f.row_no = s.row_no
+    WHERE (f.row_no IS NULL OR f.fate = 'claim') AND s.currency = :currency AND s.row_no BETWEEN :first AND :last
+"""
 
 
 @dataclass(frozen=True)
@@ -134,7 +157,7 @@ class _Undone(Exception):
 
 def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading, now: datetime) -> list[int]:
     _refuse_lost_rows(connection, reading)
-    analyse(connection, "staged_charge")
+    analyse(connection, "staged_charge", *_LOOKED_AT)
     lock_caps(connection)
     terms = Terms(plan.billing_source, plan.profile, plan.release_by_person, plan.execute_date, plan.again)
     decide_fates(connection, terms)
@@ -154,7 +177,7 @@ def _decide(connection: Connection, run: Run, plan: BatchPlan, reading: Reading,
     if not run.dry_run:
         note_quarantine(connection, run.run_id, plan.billing_source, plan.profile, now)
     batch_ids = [] if reason else list(_claim_batches(connection, run, plan, now))
-    note_growth(connection, attempt, sum(count for count, _ in reading.values()) if batch_ids else 0)
+    note_growth(connection, attempt, sum(count for count, _ in reading.values()) if batch_ids else 0, *_LOOKED_FOR)
     keep_read(connection, run.run_id, reading)
     refuse_unless_run_ties([*kept_lines(connection, run.run_id), *run_lines(connection, run.run_id)])
     advance_run(connection, run.run_id, state=RunState.CLAIMED)
@@ -188,31 +211,28 @@ def _why_not(connection: Connection, run: Run) -> str | None:
 
 
 def _claim_batches(connection: Connection, run: Run, plan: BatchPlan, now: datetime) -> Iterator[int]:
-    currencies = connection.scalars(text(f"SELECT DISTINCT s.currency {_CLAIMABLE} ORDER BY 1")).all()
     sequence = _last_sequence(connection, plan.profile, run.business_date)
-    for currency in currencies:
-        for part in list(_parts(connection, currency, plan)):
+    for currency, parts in _parts(connection, plan):
+        for part in parts:
             sequence += 1
             yield _claim_batch(connection, run, plan, currency, part, sequence, now)
 
 
-def _parts(connection: Connection, currency: str, plan: BatchPlan) -> Iterator[Part]:
-    return split(_amounts(connection, currency), plan.max_rows, plan.max_total)
+def _parts(connection: Connection, plan: BatchPlan) -> list[tuple[str, list[Part]]]:
+    """What may go out, by currency, cut into batches."""
+    pages = sorted(tuple(page) for page in connection.execute(text(dedent(_PAGES))))
+    return [
+        (currency, list(_split(connection, currency, [Part(*page[1:]) for page in of_currency], plan)))
+        for currency, of_currency in groupby(pages, itemgetter(0))
+    ]
 
 
-def _amounts(connection: Connection, currency: str) -> Iterator[tuple[int, int]]:
-    """Row number and amount of each row that may go out; PostgreSQL gives them by the thousands."""
-    query, named = f"SELECT s.row_no, s.amount {_CLAIMABLE} AND s.currency = :currency", {"currency": currency}
-    if connection.dialect.name != "postgresql":
-        found = connection.execute(text(f"{query} ORDER BY s.row_no"), named, execution_options={"yield_per": 50_000})
-        yield from ((row.row_no, row.amount) for row in found)
-        return
-    pages = f"""
-        SELECT array_agg(row_no ORDER BY row_no), array_agg(amount ORDER BY row_no) FROM ({query}) claimable
-        GROUP BY row_no / 10000 ORDER BY row_no / 10000
-    """  # noqa: S608 - no value of anybody's is put in
-    for numbers, amounts in connection.execute(text(pages), named, execution_options={"yield_per": 5}):
-        yield from zip(numbers, amounts, strict=True)
+def _split(connection: Connection, currency: str, pages: Iterable[Part], plan: BatchPlan) -> Iterator[Part]:
+    def rows_of(page: Part) -> Iterator[tuple[int, int]]:
+        named = {"currency": currency, "first": page.first, "last": page.last}
+        return ((row.row_no, row.amount) for row in connection.execute(text(dedent(_ROWS)), named).all())
+
+    return split(pages, rows_of, plan.max_rows, plan.max_total)
 
 
 def _last_sequence(connection: Connection, profile: str, business_date: date) -> int:

@@ -14,18 +14,21 @@ from sqlalchemy import Connection, Date, bindparam, text
 from include.domain.retry import ClaimTerms
 from include.ledger.bill_charges import DOKU_MAY_CHARGE
 from include.ledger.recovered import complete_recovered
+from include.ledger.work_tables import analyse, rows_alike
 
 _INSERT: Final = "INSERT INTO staged_fate (row_no, fate, reason"
 
 _SEVERAL: Final = """
     CREATE TEMPORARY TABLE staged_several AS
-    SELECT charge_id, min(row_no) AS first_row FROM staged_charge WHERE charge_id IS NOT NULL
-    GROUP BY charge_id HAVING count(*) > 1
+    SELECT s.row_no, s.charge_id, s.customer_id, s.billing_number, s.token, s.amount, s.currency, s.due_date, s.channel,
+           s.description, s.network, s.billing_period, s.attempt_no, s.reasons
+    FROM staged_charge s WHERE {key} IN (SELECT a.key FROM staged_alike a)
 """
+# Few, and all that have their charge id with another row; some that only have its key.
 
 _REPEATED: Final = """
     WITH forms AS (
-        SELECT s.charge_id, min(d.first_row) AS first_row,
+        SELECT s.charge_id, min(s.row_no) AS first_row,
                count(DISTINCT coalesce(s.customer_id, '') || '|' || coalesce(s.billing_number, '') || '|' ||
                      coalesce(s.token, '') || '|' || CAST(s.amount AS VARCHAR(30)) || '|' ||
                      coalesce(s.currency, '') || '|' ||
@@ -33,11 +36,10 @@ _REPEATED: Final = """
                      coalesce(s.description, '') || '|' || coalesce(s.network, '') || '|' ||
                      coalesce(s.billing_period, '') || '|' ||
                      coalesce(CAST(s.attempt_no AS VARCHAR(10)), '') || '|' || coalesce(s.reasons, '')) AS forms
-        FROM staged_charge s JOIN staged_several d ON d.charge_id = s.charge_id
-        GROUP BY s.charge_id
+        FROM staged_several s GROUP BY s.charge_id HAVING count(*) > 1
     )
     {insert}) SELECT s.row_no, 'quarantine', CASE WHEN d.forms = 1 THEN 'row:repeated' ELSE 'row:conflicting' END
-    FROM staged_charge s JOIN forms d ON d.charge_id = s.charge_id
+    FROM staged_several s JOIN forms d ON d.charge_id = s.charge_id
     WHERE d.forms > 1 OR s.row_no > d.first_row
 """
 # Identical rows: the first goes on. Differing rows with one charge id: nobody can say which is right, all are kept out.
@@ -45,8 +47,8 @@ _REPEATED: Final = """
 _SEVERAL_TOKENS: Final = """
     UPDATE staged_fate SET reason = 'row:several_tokens'
     WHERE reason = 'row:conflicting' AND row_no IN (
-        SELECT s.row_no FROM staged_charge s JOIN (
-            SELECT c.charge_id FROM staged_fate f JOIN staged_charge c ON c.row_no = f.row_no
+        SELECT s.row_no FROM staged_several s JOIN (
+            SELECT c.charge_id FROM staged_fate f JOIN staged_several c ON c.row_no = f.row_no
             WHERE f.reason = 'row:conflicting' GROUP BY c.charge_id
             HAVING count(DISTINCT coalesce(c.customer_id, '') || '|' || coalesce(c.billing_number, '') || '|' ||
                          CAST(c.amount AS VARCHAR(30)) || '|' || coalesce(c.currency, '') || '|' ||
@@ -165,7 +167,7 @@ _LATE: Final = """
 _MERCHANT_KNOWS_MORE: Final = """
     {insert}) SELECT s.row_no, 'held', 'attempt_no_ahead' FROM staged_charge s
     LEFT JOIN staged_last l ON l.row_no = s.row_no
-    WHERE s.attempt_no > coalesce(l.attempt_no, 0) + 1
+    WHERE s.attempt_no > 1 AND s.attempt_no > coalesce(l.attempt_no, 0) + 1
 """
 
 _GIVEN_NO_MORE: Final = """
@@ -302,7 +304,9 @@ def decide_fates(connection: Connection, terms: Terms) -> None:
         "pay_day": int(terms.again.pay_day),
         "max_per_charge": terms.again.max_per_charge,
     }
-    connection.execute(text(dedent(_SEVERAL)))
+    with rows_alike(connection, "charge_id") as key:
+        connection.execute(text(dedent(_SEVERAL).format(key=key)))
+    analyse(connection, "staged_several", "row_no", "charge_id")
     _run(connection, _REPEATED)
     connection.execute(text(dedent(_SEVERAL_TOKENS)))
     connection.execute(text(dedent(_HISTORY)), {"billing_source": terms.billing_source})

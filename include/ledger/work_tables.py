@@ -4,9 +4,24 @@ They live and die with the connection: nobody else sees them, a crash leaves not
 log, and two copies of a task cannot meet in them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Date, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)  # fmt: skip
 
 from include.ledger.types import Key
 
@@ -36,6 +51,10 @@ staged_charge = Table(
     prefixes=_TEMPORARY,
     comment="The rows of the view, as read and checked.",
 )
+
+# What is rarely so is found without a look at every row.
+_RARE: Final = text("reasons IS NOT NULL OR late OR attempt_no > 1")
+Index("ix_staged_charge_rare", staged_charge.c.row_no, postgresql_where=_RARE)
 
 staged_fate = Table(
     "staged_fate",
@@ -94,3 +113,35 @@ def analyse(connection: Connection, table: str, *columns: str) -> None:
     if connection.dialect.name == "postgresql":
         listed = f" ({', '.join(columns)})" if columns else ""
         connection.execute(text(f"ANALYZE {table}{listed}"))
+
+
+_ALIKE: Final = """
+    CREATE TEMPORARY TABLE staged_alike AS
+    SELECT {key} AS key FROM staged_charge s WHERE s.{column} IS NOT NULL GROUP BY 1 HAVING count(*) > 1
+"""
+
+
+@contextmanager
+def rows_alike(connection: Connection, column: str) -> Iterator[str]:
+    """Meanwhile `staged_alike` holds the keys that rows of `staged_charge` (as `s`) have in common with others.
+
+    Rows with the same value have the same key; others may have it too. On PostgreSQL it is a number that stands for the
+    text: numbers are sorted in a third of the time, and in a third of the memory.
+
+    Args:
+        connection: In a transaction.
+        column: A text of `staged_charge`. Null is like nothing.
+
+    Yields:
+        A row's key, in SQL.
+    """
+    numbered = connection.dialect.name == "postgresql"
+    key = f"hashtextextended(s.{column}, 0)" if numbered else f"s.{column}"
+    if numbered:  # sorting is what is fast
+        connection.execute(text("SET LOCAL enable_hashagg = off"))
+    connection.execute(text(_ALIKE.format(key=key, column=column)))
+    if numbered:
+        connection.execute(text("SET LOCAL enable_hashagg TO DEFAULT"))
+    analyse(connection, "staged_alike")
+    yield key
+    connection.execute(text("DROP TABLE staged_alike"))
