@@ -39,8 +39,8 @@ def insert_frame(connection: Connection, table: Table, frame: pd.DataFrame) -> N
 
 def _copy(connection: Connection, table: Table, rows: Any) -> None:
     buffer = io.BytesIO()
-    # Every value quoted and every null bare: COPY can then tell an empty text from NULL.
-    options = pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
+    # Every text quoted and every null bare: COPY can then tell an empty text from NULL.
+    options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
     pacsv.write_csv(rows, buffer, options)
     columns = ", ".join(f'"{name}"' for name in rows.column_names)
     cursor = connection.connection.cursor()
