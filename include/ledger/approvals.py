@@ -121,10 +121,14 @@ def keep_answer(connection: Connection, profile: str, run_id: int, load: Load, a
 def largest_and_most_per_customer(connection: Connection, run_id: int) -> tuple[int, int]:
     """Of a run's attempts: the largest amount, and the most charges of one customer."""
     of_run = select(batch.c.batch_id).where(batch.c.run_id == run_id, batch.c.state != BatchState.WITHDRAWN)
-    mine = attempt.c.batch_id.in_(of_run)
-    largest = connection.scalar(select(func.max(attempt.c.amount)).where(mine))
-    counted = select(func.count().label("n")).where(mine).group_by(attempt.c.customer_id).subquery()
-    return int(largest or 0), int(connection.scalar(select(func.max(counted.c.n))) or 0)
+    counted = (
+        select(func.max(attempt.c.amount).label("largest"), func.count().label("charges"))
+        .where(attempt.c.batch_id.in_(of_run))
+        .group_by(attempt.c.customer_id)
+        .subquery()
+    )
+    largest, most = connection.execute(select(func.max(counted.c.largest), func.max(counted.c.charges))).one()
+    return int(largest or 0), int(most or 0)
 
 
 def listed_and_quarantined(connection: Connection, run_id: int) -> tuple[int, int]:

@@ -46,8 +46,12 @@ _RUN_LINES: Final = """
     SELECT 0 AS batch_id, a.currency,
            CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 'in_flight' ELSE 'sent' END AS term,
            CASE WHEN b.state IN ('claimed', 'sealed', 'delivering') THEN 'not_delivered' ELSE '' END AS detail,
-           count(*) AS count, sum(a.amount) AS amount
-    FROM batch b JOIN attempt a ON a.batch_id = b.batch_id WHERE b.run_id = :run_id GROUP BY a.currency, 3, 4
+           sum(a.count) AS count, sum(a.amount) AS amount
+    FROM batch b JOIN (
+        SELECT batch_id, currency, count(*) AS count, sum(amount) AS amount FROM attempt
+        WHERE batch_id IN (SELECT batch_id FROM batch WHERE run_id = :run_id) GROUP BY batch_id, currency
+    ) a ON a.batch_id = b.batch_id
+    WHERE b.run_id = :run_id GROUP BY a.currency, 3, 4
     UNION ALL
     SELECT 0, coalesce(currency, '?'), 'quarantined', reasons, count(*), sum(amount)
     FROM quarantined_charge WHERE run_id = :run_id GROUP BY coalesce(currency, '?'), reasons
