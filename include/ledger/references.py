@@ -46,4 +46,4 @@ def rows_that_refer_to_nothing(connection: Connection) -> Iterator[str]:
         there = exists().where(one.elements[0].column == column)
         lost = connection.scalar(select(func.count()).select_from(one.table).where(column.is_not(None), ~there))
         if lost:
-            yield f"{lost} rows of {one.table.name} refer by {column.name} to a {parent.name} that is not there."
+            yield f"{lost} rows of {one.table.name} refer by {column.name} to a row of {parent.name} that is not there."

@@ -129,6 +129,8 @@ def test_a_line_that_tied_to_nothing_ties_once_its_attempt_is_there(sent):
     """As after recover: the ledger has forgotten an attempt, a report speaks of it, and then it is back."""
     with sent.ledger.engine.begin() as connection:
         kept = connection.execute(sa.select(attempt).where(attempt.c.charge_id == "C3")).mappings().one()
+        if connection.dialect.name == "postgresql":  # which lets no attempt go
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         connection.execute(attempt.delete().where(attempt.c.charge_id == "C3"))
     _put(sent, "RPT_1.TXT", ("C1", "0000", 100_000), ("C3", "0000", 100_000))
     sent.fetch()

@@ -229,7 +229,7 @@ def test_what_was_deleted_behind_the_ledgers_back_is_found(day):
                 found = list(rows_that_refer_to_nothing(connection))
                 transaction.rollback()
             assert {re.sub(r"^\d+ rows | that is not there\.$", "", one) for one in found} == {
-                f"of {one.table.name} refer by {one.columns[0].name} to a {parent}"
+                f"of {one.table.name} refer by {one.columns[0].name} to a row of {parent}"
                 for one in references()
                 if one.referred_table.name == parent
             }
