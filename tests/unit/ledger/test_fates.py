@@ -1,12 +1,13 @@
 """What becomes of each listed row, rule by rule, and which rule goes first."""
 
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
 
 from include.domain.states import BatchState, OutcomeStatus
-from include.ledger import tables
+from include.ledger import again, fates, tables
 from tests.flows_harness import BUSINESS_DATE
 from tests.unit.ledger.lab import SOURCE, row
 
@@ -32,6 +33,40 @@ def test_a_good_row_becomes_a_first_attempt(lab):
 
 
 # --- rows of one run ---
+
+
+def test_rows_that_only_have_a_key_in_common_are_charges_of_their_own(lab, monkeypatch):
+    @contextmanager
+    def one_key(connection, column):
+        connection.execute(sa.text("CREATE TEMPORARY TABLE staged_alike AS SELECT 1 AS key"))
+        yield "1"
+        connection.execute(sa.text("DROP TABLE staged_alike"))
+
+    for module in (again, fates):
+        monkeypatch.setattr(module, "rows_alike", one_key)
+    run, _ = lab.claim(row("A"), row("B"), row("C"), row("C"), row(None, reasons="charge_id:missing"))
+    assert lab.fates(run) == Counter(
+        {
+            ("A", "claimed", "first"): 1, ("B", "claimed", "first"): 1, ("C", "claimed", "first"): 1,
+            ("C", "quarantined", "row:repeated"): 1, (None, "quarantined", "charge_id:missing"): 1,
+        }
+    )  # fmt: skip
+
+
+def test_a_long_day_is_cut_where_the_limits_say_so(lab):
+    others = {5, 1003, 2001}
+    rows = [row(f"C{no:04}", currency="USD" if no in others else "IDR") for no in range(1, 2301)]
+    _, batch_ids = lab.claim(*rows, max_rows=1100)
+    batches = lab.sql("SELECT * FROM batch ORDER BY batch_id")
+    assert [(one["currency"], one["line_count"], one["total_amount"]) for one in batches] == [
+        ("IDR", 1100, 1100 * rows[0]["amount"]),
+        ("IDR", 1100, 1100 * rows[0]["amount"]),
+        ("IDR", 97, 97 * rows[0]["amount"]),
+        ("USD", 3, 3 * rows[0]["amount"]),
+    ]
+    claimed = lab.sql("SELECT charge_id FROM attempt WHERE currency = 'IDR' ORDER BY batch_id, line_no")
+    assert [one["charge_id"] for one in claimed] == [one["charge_id"] for one in rows if one["currency"] == "IDR"]
+    assert batch_ids == [one["batch_id"] for one in batches]
 
 
 def test_identical_rows_are_one_charge(lab):
