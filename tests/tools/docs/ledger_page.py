@@ -15,6 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from include.ledger import bill_tables, inbox_tables, tables
+from include.ledger.metadata import checked_by_statement
 from tests.tools.docs.markdown import code, table
 
 PROJECT: Final = Path(__file__).resolve().parents[3]
@@ -35,6 +36,8 @@ sandbox|production`); a ledger that is not at the newest schema refuses to work.
 - Moments are UTC. On SQLite they are text without an offset.
 - Business and execute dates are days of the profile's timezone.
 - Records are appended. What changes are states, and the times that go with them.
+- A reference "of many rows" is a foreign key on SQLite; PostgreSQL checks it by triggers, once for each statement
+  ([why](adr/0024-references-checked-by-the-statement.md)).
 - Tokens are in `attempt.token` and nowhere else; card numbers are nowhere: who may read the ledger may read tokens.
 
 While a run decides, its rows stand in temporary tables of its own connection
@@ -106,7 +109,7 @@ def _rule(constraint: object) -> str:
     if isinstance(constraint, ForeignKeyConstraint):
         ours = ", ".join(code(column.name) for column in constraint.columns)
         theirs = ", ".join(code(element.target_fullname) for element in constraint.elements)
-        return f"Reference: {ours} → {theirs}"
+        return f"Reference{' of many rows' if checked_by_statement(constraint) else ''}: {ours} → {theirs}"
     if isinstance(constraint, CheckConstraint):
         return f"Check: `{' '.join(str(constraint.sqltext).split())}`"
     return ""
