@@ -19,6 +19,7 @@ from include.domain.connection import ConnectionSettings
 from include.domain.errors import LedgerUnreachable
 from include.domain.refusals import SENTENCE, STATUS, Refusal
 from include.flows.open_ledgers import CONNECTIONS
+from include.ledger import schema
 from tests.doku_simulator.web import words
 from tests.unit.conftest import POSTGRESQL
 from tests.unit.plugins.notified import (
@@ -257,7 +258,7 @@ def test_a_ledger_that_is_not_at_head_is_a_503_and_doku_sends_again(door, caplog
     assert "python -m include.cli ledger upgrade" in caplog.text
     assert door.send(f"{PREFIX}/health", method="GET").json() == {"status": "not ready"}
     with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE doku_ledger_version SET version_num = '0002'"))
+        connection.execute(sa.text(f"UPDATE doku_ledger_version SET version_num = '{schema.head()}'"))
     door.app.state.door._ledgers._opened.clear()  # a moment later
     assert door.notify("payment", PAYMENT).status_code == 200
     assert door.refused() == {("insurance", "payment", "ledger"): 1}
