@@ -409,9 +409,9 @@ def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
         profile: Whose reports are judged, each once (`report_file.judged_at`).
         at: Now.
     """
-    for statement in (_NEW_REPORTS, _TOUCHED):
+    for statement, table in ((_NEW_REPORTS, "staged_new"), (_TOUCHED, "staged_touched")):
         connection.execute(text(dedent(statement)), {"profile": profile})
-    analyse(connection, "staged_touched")
+        analyse(connection, table)
     connection.execute(text(dedent(f"CREATE TEMPORARY TABLE staged_later AS {_LATER}")), {"profile": profile})
     analyse(connection, "staged_later")
     connection.execute(text(dedent(_PAID_TWICE)))

@@ -131,13 +131,13 @@ _DECIDED: Final = f"""
 
 _TOLD: Final = """
     UPDATE next_attempt SET told_at = :now
-    WHERE told_at IS NULL AND invoice_number = :invoice_number AND version = :position
+    WHERE told_at IS NULL AND report_id IS NULL AND invoice_number = :invoice_number AND version = :position
 """
 
 _TOLD_AT_ONCE: Final = """
     UPDATE next_attempt SET told_at = :now
     FROM unnest(CAST(:invoice_number AS varchar[]), CAST(:position AS integer[])) AS told (invoice_number, version)
-    WHERE told_at IS NULL AND next_attempt.invoice_number = told.invoice_number
+    WHERE told_at IS NULL AND report_id IS NULL AND next_attempt.invoice_number = told.invoice_number
       AND next_attempt.version = told.version
 """
 
