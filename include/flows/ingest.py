@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import pandas as pd  # noqa: TID253 - frames flow through here
@@ -71,18 +72,20 @@ def ingest_fetched(context: FlowContext) -> list[Ingested]:
 
 
 def _ingest_each(context: FlowContext, reports: Sequence[Report]) -> list[Ingested]:
-    layout, codes = context.report_layout(), ResponseCodes.of(context.profile)
-    return each_at_once(context.ledger, reports, lambda report: _take_in(context, report, layout, codes))
+    """A report is read while another is matched: reading is work for us, matching is work for the database."""
+    layout, codes, reading = context.report_layout(), ResponseCodes.of(context.profile), Lock()
 
+    def take_in(report: Report) -> Ingested:
+        with context.ledger.workspace() as workspace:
+            try:
+                with reading:
+                    reader, special = stage_report(context, workspace, report, layout, codes)
+                return _match(context, workspace, report, layout, reader, special)
+            except (FileRefused, EnvelopeError) as caught:
+                reason = caught.message
+        return _refuse(context, report, reason)
 
-def _take_in(context: FlowContext, report: Report, layout: Layout, codes: ResponseCodes) -> Ingested:
-    with context.ledger.workspace() as workspace:
-        try:
-            reader, special = stage_report(context, workspace, report, layout, codes)
-            return _match(context, workspace, report, layout, reader, special)
-        except (FileRefused, EnvelopeError) as caught:
-            reason = caught.message
-    return _refuse(context, report, reason)
+    return each_at_once(context.ledger, reports, take_in)
 
 
 def stage_report(
