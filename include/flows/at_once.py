@@ -1,8 +1,9 @@
-"""Several reports, batches or files side by side: PostgreSQL works on one while the other is prepared here."""
+"""Several reports or batches side by side: PostgreSQL works on one while another is prepared here."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from threading import Event, Thread
+from typing import Final, Generic, TypeVar
 
 from include.ledger.store import Ledger
 
@@ -25,14 +26,44 @@ def each_at_once(ledger: Ledger, items: Sequence[T], do: Callable[[T], R]) -> li
         What came of each, in the order of the items.
 
     Raises:
-        The first error, once what was begun has ended; nothing is begun after it.
+        The first error, once what was begun has ended; nothing is begun after an error. Whoever waits here may be
+        interrupted (a task's time limit): then what was begun is left to itself, and ends with the process.
     """
     if ledger.engine.dialect.name != "postgresql" or len(items) < 2:
         return [do(item) for item in items]
-    with ThreadPoolExecutor(AT_ONCE, "at_once") as workers:
-        begun = [workers.submit(do, item) for item in items]
-        try:
-            return [one.result() for one in begun]
-        finally:
-            for one in begun:
-                one.cancel()
+    work = _Work(items, do)
+    # Not a pool: the interpreter would wait for its threads, whatever they wait for.
+    threads = [Thread(target=work.go_on, name=f"at_once_{number}", daemon=True) for number in range(AT_ONCE)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        work.over.set()
+    if work.errors:
+        raise work.errors[min(work.errors)]
+    return [work.results[number] for number in range(len(items))]
+
+
+class _Work(Generic[T, R]):
+    """Items that some threads share."""
+
+    def __init__(self, items: Sequence[T], do: Callable[[T], R]) -> None:
+        self.over = Event()
+        self.results: dict[int, R] = {}
+        self.errors: dict[int, BaseException] = {}
+        self._left, self._do = deque(enumerate(items)), do
+
+    def go_on(self) -> None:
+        """One item after the other, in a thread, until there is none or something failed."""
+        while not self.over.is_set():
+            try:
+                number, item = self._left.popleft()
+            except IndexError:
+                return
+            try:
+                self.results[number] = self._do(item)
+            except BaseException as caught:  # noqa: BLE001 - raised again where it belongs
+                self.errors[number] = caught
+                self.over.set()

@@ -15,7 +15,9 @@ from include.ledger.batches import OPEN_STATES, Batch, batches_in, batches_worke
 from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, enter
-from include.ledger.reports import Report, advance_report, reports_in
+from include.ledger.matching import lock_matching
+from include.ledger.plans import planned_since
+from include.ledger.reports import Report, note_written_back, reports_in
 from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.testimonies import untold_testimonies
 from include.ledger.writeback import has_untold_decisions, outcomes_of_report
@@ -41,6 +43,7 @@ def conclude_batches(context: FlowContext, run_id: int | None) -> Concluded:
     with context.ledger.read() as connection:
         books = _books_of(context, batches_in(connection, context.profile.name, OPEN_STATES))
     with context.ledger.write() as connection:
+        lock_matching(connection, context.profile.name)  # first, as everybody who witnesses something does
         for batch in batches_in(connection, context.profile.name, OPEN_STATES):
             if batch.batch_id not in books:  # it was made meanwhile
                 continue
@@ -74,6 +77,8 @@ def write_back(context: FlowContext) -> UpsertCounts:
     for batch in withdrawn:
         tell_withdrawal(context, batch)
     counts += tell_testimonies(context)
+    # All are planned for before one is told: what is read to tell a report is then what the others decided too.
+    each_at_once(context.ledger, reports, lambda report: plan_report(context, report, None))
     for written in each_at_once(context.ledger, reports, lambda report: _write_report(context, report)):
         counts += written
     counts += tell_decisions(context)
@@ -130,11 +135,16 @@ def has_pending_work(context: FlowContext) -> bool:
 
 
 def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
-    plan_report(context, report, None)  # one that came in after the planning: it is not told without
-    context.step("write back: before the merchant is told")
-    counts = tell_all(context, outcomes_of_report(context.ledger, report.report_id))
-    context.step("write back: merchant told")
-    with context.ledger.write() as connection:
-        advance_report(connection, report.report_id, ReportState.WRITTEN_BACK, written_back_at=context.clock())
-    context.step("write back: committed")
+    """Tell the merchant of a report; once more if somebody reads it again meanwhile."""
+    counts, told = UpsertCounts(), False
+    while not told:
+        plan_report(context, report, None)  # one that came in after the planning: it is not told without
+        with context.ledger.read() as connection:
+            planned_at = planned_since(connection, report.report_id)
+        context.step("write back: before the merchant is told")
+        counts += tell_all(context, outcomes_of_report(context.ledger, report.report_id))
+        context.step("write back: merchant told")
+        with context.ledger.write() as connection:
+            told = note_written_back(connection, report.report_id, planned_at, context.clock())
+        context.step("write back: committed")
     return counts

@@ -336,10 +336,16 @@ def note_planned(connection: Connection, report_id: int, now: datetime) -> None:
     connection.execute(update(report_file).where(report_file.c.report_id == report_id).values(planned_at=now))
 
 
-def is_planned(connection: Connection, report_id: int) -> bool:
-    """Whether that is so, since the report was last read."""
+def planned_since(connection: Connection, report_id: int) -> datetime | None:
+    """When all that a report declined was decided on; None: it is not, since the report was last read."""
     query = select(report_file.c.planned_at).where(report_file.c.report_id == report_id)
-    return connection.execute(query).scalar_one() is not None
+    planned_at: datetime | None = connection.execute(query).scalar_one()
+    return planned_at
+
+
+def is_planned(connection: Connection, report_id: int) -> bool:
+    """Whether all that a report declined is decided on, since the report was last read."""
+    return planned_since(connection, report_id) is not None
 
 
 def waiting_for_setup(connection: Connection, profile: str) -> list[Any]:

@@ -149,6 +149,18 @@ def advance_report(connection: Connection, report_id: int, state: ReportState, *
     connection.execute(update(report_file).where(where).values(state=state, **columns))
 
 
+def note_written_back(connection: Connection, report_id: int, planned_at: datetime | None, at: datetime) -> bool:
+    """The merchant was told of a report as it was planned then; False: it was read again since, and is to be told anew.
+
+    Another copy of this task may have noted it before: then that holds.
+    """
+    if planned_at is None:
+        return False
+    where = (report_file.c.report_id == report_id, report_file.c.planned_at == planned_at)
+    values = {"state": ReportState.WRITTEN_BACK, "written_back_at": at}
+    return connection.execute(update(report_file).where(*where).values(**values)).rowcount == 1
+
+
 def reopen_refused(connection: Connection, profile: str, file_name: str) -> list[Report]:
     """Let refused reports of a name be read again; those that were refused."""
     where = (

@@ -5,6 +5,8 @@ report a hundred thousand times the same question. Here those tables are checked
 that they refer to can be neither deleted nor renamed (docs/adr/0024). SQLite keeps its foreign keys: they cost little.
 """
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,6 +16,8 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+
+RECENT_DAYS = 3
 
 _REFERENCES = (  # table, constraint, column, table that it refers to
     ("attempt", "fk_attempt_batch_id", "batch_id", "batch"),
@@ -74,7 +78,18 @@ def _add_columns() -> None:
     )
     comment = "What several attempts of its charges are to one another was judged since"
     op.add_column("report_file", sa.Column("judged_at", UtcDateTime(), nullable=True, comment=comment))
-    op.execute("UPDATE report_file SET judged_at = planned_at")
+    _note_judged()
+
+
+def _note_judged() -> None:
+    """Old reports were judged when they were planned. The last ones may have come in between: they are judged again."""
+    report_file = sa.table(
+        "report_file", sa.column("fetched_at", UtcDateTime()), sa.column("planned_at"), sa.column("judged_at")
+    )
+    newest = op.get_bind().scalar(sa.select(sa.func.max(report_file.c.fetched_at)))
+    if newest is not None:
+        old = report_file.c.fetched_at < newest - timedelta(days=RECENT_DAYS)
+        op.execute(report_file.update().where(old).values(judged_at=report_file.c.planned_at))
 
 
 def _check_by_statement() -> None:
