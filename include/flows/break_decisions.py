@@ -36,6 +36,7 @@ def explain_break(context: FlowContext, *, number: int, by: str, why: str) -> st
     refuse_nobody(by, why)
     context.step("break: before it is explained")
     with context.ledger.write() as connection:
+        lock_matching(connection, context.profile.name)
         found = _unresolved(connection, context, number)
         note = Note(context.clock(), by, None, {"why": why, "state": BreakState.EXPLAINED, "before": found.state})
         break_life.explain_break(connection, context.profile.name, found, note, why)

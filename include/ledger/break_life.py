@@ -90,7 +90,13 @@ def breaks_in(
 
 
 def find_break(connection: Connection, profile: str, break_id: int) -> Break | None:
-    """A profile's break of that number."""
+    """A profile's break of that number, which nobody else resolves until this transaction ends.
+
+    The rule may: another profile that shares the billing source hears that the money was given back.
+    """
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        held = select(recon_break.c.break_id).where(recon_break.c.break_id == break_id)
+        connection.execute(held.with_for_update())
     found = _breaks(connection, recon_break.c.profile == profile, recon_break.c.break_id == break_id)
     return found[0] if found else None
 

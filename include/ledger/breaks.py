@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, BindParameter, Connection, String, bindparam, text
 
+from include.ledger.store import lock
 from include.ledger.types import UtcDateTime
 from include.ledger.work_tables import analyse
 
@@ -205,9 +206,10 @@ _NEW_REPORTS: Final = """
 """
 _JUDGED: Final = "UPDATE report_file SET judged_at = :at WHERE report_id IN (SELECT report_id FROM staged_new)"
 
-# Charges of which something is new: said by a report that was not judged yet, or by somebody else; with an attempt
-# that is not over; or with such a break already. Not every charge with several attempts there ever was. The number of
-# the attempt is the end of the invoice number: most lines need not be looked up.
+# Charges of which this profile knows something new: said by a report that was not judged yet, or by somebody else; with
+# an attempt that is not over; or with such a break already. Not every charge with several attempts there ever was. The
+# number of the attempt is the end of the invoice number: most lines need not be looked up. Other attempts of the same
+# charge may be another profile's, which hears nothing new of them: who knows something judges them all.
 _TOUCHED: Final = """
     CREATE TEMPORARY TABLE staged_touched AS
     SELECT a.billing_source, a.charge_id
@@ -230,6 +232,8 @@ _TOUCHED: Final = """
       AND (k.state <> 'resolved' OR k.closed_by = 'rule')
 """
 
+_SOURCES: Final = "SELECT DISTINCT billing_source FROM staged_touched ORDER BY billing_source"
+
 _LATER: Final = """
     SELECT l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount,
            coalesce((SELECT max(o.strength) FROM outcome o WHERE o.invoice_number = l.invoice_number), 0) AS strength,
@@ -239,10 +243,11 @@ _LATER: Final = """
     JOIN batch b ON b.batch_id = l.batch_id
     JOIN attempt e ON e.billing_source = l.billing_source AND e.charge_id = l.charge_id AND e.attempt_no < l.attempt_no
     JOIN outcome p ON p.invoice_number = e.invoice_number AND p.status IN ('paid', 'reversed')
-    WHERE l.profile = :profile AND l.attempt_no > 1
+    WHERE l.attempt_no > 1
     GROUP BY l.profile, l.billing_source, l.charge_id, l.invoice_number, l.attempt_no, l.amount, b.state
 """
-# Attempts that were made although an earlier one of the charge is paid, as is known by now; those still here stay.
+# Attempts that were made although an earlier one of the charge is paid, as is known by now; those still here stay. A
+# break is opened where it can be acted on: with the profile whose attempt it is.
 
 _WHILE_IN_FLIGHT: Final = """
     SELECT profile, 'paid_while_in_flight', invoice_number, invoice_number, amount,
@@ -254,8 +259,8 @@ _WHILE_IN_FLIGHT: Final = """
 
 _NO_LONGER: Final = """
     UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at, closed_reason = {reason}
-    WHERE profile = :profile AND kind = 'paid_while_in_flight' AND (state <> 'resolved' OR closed_by = 'rule')
-      AND subject IN (SELECT invoice_number FROM staged_later WHERE strength > 1)
+    WHERE kind = 'paid_while_in_flight' AND (state <> 'resolved' OR closed_by = 'rule')
+      AND (profile, subject) IN (SELECT s.profile, s.invoice_number FROM staged_later s WHERE s.strength > 1)
       AND coalesce(closed_reason, '') <> {reason}
 """
 _REASON: Final = """
@@ -265,23 +270,25 @@ _REASON: Final = """
      FROM staged_later s WHERE s.invoice_number = recon_break.subject)
 """
 
+# What a profile collected too much is what it collected after the first payment, whoever made that.
 _PAID_TWICE: Final = """
     CREATE TEMPORARY TABLE staged_twice AS
-    SELECT substr(a.invoice_number, 1, 18) AS stem, max(a.invoice_number) AS last_paid, count(*) AS times,
-           sum(a.amount) - min(CASE a.attempt_no WHEN f.first_no THEN a.amount END) AS too_much,
-           min(a.attempt_no) AS first_no, max(a.attempt_no) AS last_no,
-           sum(CASE WHEN r.invoice_number IS NULL THEN 1 ELSE 0 END) AS kept
-    FROM (SELECT billing_source, charge_id, min(paid_no) AS first_no FROM staged_later WHERE strength > 3
-          GROUP BY billing_source, charge_id) f
-    JOIN attempt a ON a.billing_source = f.billing_source AND a.charge_id = f.charge_id
-    LEFT JOIN outcome r ON r.invoice_number = a.invoice_number AND r.status = 'reversed'
-    WHERE EXISTS (SELECT 1 FROM outcome p WHERE p.invoice_number = a.invoice_number
-                  AND p.status IN ('paid', 'reversed'))
-    GROUP BY substr(a.invoice_number, 1, 18)
+    SELECT l.profile, substr(l.invoice_number, 1, 18) AS stem, max(l.invoice_number) AS last_paid,
+           sum(l.amount) AS too_much, c.times, c.first_no, c.last_no, c.kept
+    FROM (SELECT a.billing_source, a.charge_id, count(*) AS times, min(a.attempt_no) AS first_no,
+                 max(a.attempt_no) AS last_no, sum(CASE WHEN r.invoice_number IS NULL THEN 1 ELSE 0 END) AS kept
+          FROM (SELECT DISTINCT billing_source, charge_id FROM staged_later WHERE strength > 3) f
+          JOIN attempt a ON a.billing_source = f.billing_source AND a.charge_id = f.charge_id
+          LEFT JOIN outcome r ON r.invoice_number = a.invoice_number AND r.status = 'reversed'
+          WHERE EXISTS (SELECT 1 FROM outcome p WHERE p.invoice_number = a.invoice_number
+                        AND p.status IN ('paid', 'reversed'))
+          GROUP BY a.billing_source, a.charge_id) c
+    JOIN staged_later l ON l.billing_source = c.billing_source AND l.charge_id = c.charge_id AND l.strength > 3
+    GROUP BY l.profile, substr(l.invoice_number, 1, 18), c.times, c.first_no, c.last_no, c.kept
 """
 
 _TWICE: Final = """
-    SELECT :profile, 'collected_twice', stem, last_paid, too_much,
+    SELECT profile, 'collected_twice', stem, last_paid, too_much,
            'paid by ' || CAST(times AS VARCHAR(3)) || ' attempts, the first number ' || CAST(first_no AS VARCHAR(3))
                || ', the last number ' || CAST(last_no AS VARCHAR(3)), 'open', :at
     FROM staged_twice WHERE true
@@ -291,8 +298,8 @@ _TWICE: Final = """
 _GIVEN_BACK: Final = """
     UPDATE recon_break SET state = 'resolved', closed_by = 'rule', closed_at = :at,
         closed_reason = 'all but one payment were given back'
-    WHERE profile = :profile AND kind = 'collected_twice' AND state <> 'resolved'
-      AND subject IN (SELECT stem FROM staged_twice WHERE kept < 2)
+    WHERE kind = 'collected_twice' AND state <> 'resolved'
+      AND (profile, subject) IN (SELECT s.profile, s.stem FROM staged_twice s WHERE s.kept < 2)
 """
 
 _COMPLETE: Final = """
@@ -404,15 +411,20 @@ def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:
 def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
     """Open, and resolve, the breaks that several attempts of one charge are: paid, and another one was made.
 
+    The attempts may be of several profiles that share a billing source: its charges are judged one profile at a time,
+    so that each sees what the other opened, and none waits for what the other wrote.
+
     Args:
-        connection: In a writing transaction.
+        connection: In a writing transaction, with matching of this profile locked by the caller.
         profile: Whose reports are judged, each once (`report_file.judged_at`).
         at: Now.
     """
     for statement, table in ((_NEW_REPORTS, "staged_new"), (_TOUCHED, "staged_touched")):
         connection.execute(text(dedent(statement)), {"profile": profile})
         analyse(connection, table)
-    connection.execute(text(dedent(f"CREATE TEMPORARY TABLE staged_later AS {_LATER}")), {"profile": profile})
+    for billing_source in connection.scalars(text(_SOURCES)).all():
+        lock(connection, f"judge:{billing_source}")
+    connection.execute(text(dedent(f"CREATE TEMPORARY TABLE staged_later AS {_LATER}")))
     analyse(connection, "staged_later")
     connection.execute(text(dedent(_PAID_TWICE)))
     for statement in (
@@ -421,8 +433,7 @@ def judge_charges(connection: Connection, profile: str, at: datetime) -> None:
         _OPEN + _TWICE.format(again=_AGAIN),
         _GIVEN_BACK,
     ):
-        terms = {"profile": profile} if ":profile" in statement else {}
-        _run(connection, statement, at, terms)
+        _run(connection, statement, at, {})
     _run(connection, _JUDGED, at, {})
     for table in ("staged_twice", "staged_later", "staged_touched", "staged_new"):
         connection.execute(text(f"DROP TABLE {table}"))

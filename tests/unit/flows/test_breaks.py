@@ -2,13 +2,17 @@
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from include.flows.books import books_of_day
 from include.flows.deliver import deliver
 from include.flows.ingest import ingest_fetched
 from include.flows.operate import carry_out
 from include.flows.verify import findings
+from include.ledger.break_life import find_break
+from include.ledger.breaks import judge_charges
 from include.ledger.tables import attempt
+from include.schemas.profile import load_profile
 from tests.flows_harness import BUSINESS_DATE, charge
 
 BATCH = "TKN_MCH0001_20261120_0001.TXT"
@@ -236,3 +240,122 @@ def test_three_payments_are_two_too_many_however_their_reports_come(merchant, fi
             "details": "paid by 3 attempts, the first number 1, the last number 3",
         }
     ]  # fmt: skip
+
+
+# --- attempts of one charge by two profiles of its billing source ---
+
+
+def _tried_in_turn(merchant, *attempts):
+    """C1 is declined for one profile and tried again by the next; `merchant.at(no, code)` is what DOKU says of one."""
+    changes = {"merchant": "MCH0002", "report": {"pattern": "CARDS_*.TXT"}}
+    cards = merchant.context_for(load_profile(merchant.write_profile("cards", changes)))
+    merchant.contexts = {"insurance": merchant.context, "cards": cards}
+    merchant.by = attempts
+    files = iter(range(1, 99))
+
+    def at(attempt_no, code):
+        name = attempts[attempt_no - 1]
+        merchant.context = merchant.contexts[name]
+        prefix = "CARDS" if name == "cards" else "RPT"
+        merchant.report((merchant.tried[attempt_no - 1], 100_000, code), name=f"{prefix}_{next(files)}.TXT")
+        merchant.reconcile()
+
+    merchant.at, merchant.tried = at, []
+    merchant.list_charges(charge("C1", 100_000))
+    for attempt_no, name in enumerate(attempts, 1):
+        if attempt_no > 1:
+            at(attempt_no - 1, "0051")
+            merchant.later(days=3)  # a Monday, a Thursday
+            merchant.change_charges("attempt_no = :no", no=attempt_no)
+        merchant.context = merchant.contexts[name]
+        merchant.submit(business_date=merchant.context.today)
+        merchant.tried.append(merchant.invoices()["C1"])
+    assert len(set(merchant.tried)) == len(attempts)
+    return merchant
+
+
+@pytest.fixture
+def other(merchant_on_each):
+    """The first attempt of C1 was declined; the second is at DOKU, and another profile's."""
+    return _tried_in_turn(merchant_on_each, "insurance", "cards")
+
+
+def _of_charges(merchant):
+    return [
+        (row["profile"], row["kind"], merchant.tried.index(row["invoice_number"]) + 1, row["amount"], row["state"])
+        for row in merchant.sql(
+            "SELECT profile, kind, invoice_number, amount, state FROM recon_break "
+            "WHERE kind IN ('paid_while_in_flight', 'collected_twice') ORDER BY kind, invoice_number"
+        )
+    ]
+
+
+def test_paid_after_all_is_an_alarm_of_the_profile_that_tries_again(other):
+    other.at(1, "0000")
+    assert _of_charges(other) == [("cards", "paid_while_in_flight", 2, 100_000, "open")]
+    other.at(2, "0051")
+    assert _of_charges(other) == [("cards", "paid_while_in_flight", 2, 100_000, "resolved")]
+    for context in other.contexts.values():
+        assert list(findings(context)) == []
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["forth", "back"])
+def test_what_two_profiles_collected_is_seen_whoever_hears_of_it_last(other, order):
+    for attempt_no in order:
+        other.at(attempt_no, "0000")
+    in_flight = ("cards", "paid_while_in_flight", 2, 100_000, "resolved")
+    assert _of_charges(other) == [("cards", "collected_twice", 2, 100_000, "open"), in_flight]
+    for context in other.contexts.values():
+        assert list(findings(context)) == []
+    about = {"invoice_number": other.tried[0], "outcome": "reversed", "evidence": "DOKU ticket 7"}
+    carry_out(other.contexts["insurance"], "settle", about, **BY)
+    assert _of_charges(other) == [("cards", "collected_twice", 2, 100_000, "resolved"), in_flight]
+
+
+def test_each_profile_answers_for_the_payments_too_many_that_it_made(make_merchant):
+    for order in ((1, 2, 3), (2, 3, 1), (3, 2, 1)):
+        merchant = _tried_in_turn(make_merchant(), "insurance", "cards", "insurance")
+        for attempt_no in order:
+            merchant.at(attempt_no, "0000")
+        twice = [one for one in _of_charges(merchant) if one[1] == "collected_twice"]
+        assert twice == [
+            ("cards", "collected_twice", 2, 100_000, "open"), ("insurance", "collected_twice", 3, 100_000, "open"),
+        ], order  # fmt: skip
+        said = merchant.sql("SELECT DISTINCT details FROM recon_break WHERE kind = 'collected_twice'")
+        assert said == [{"details": "paid by 3 attempts, the first number 1, the last number 3"}], order
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("ledger")
+def test_profiles_that_share_a_billing_source_judge_its_charges_one_at_a_time(make_merchant, postgresql_ledger):
+    """Or one opens again, in old words, what the other is just opening; and each waits for what the other wrote."""
+    merchant = _tried_in_turn(make_merchant(postgresql_ledger), "insurance", "cards")
+    merchant.context = merchant.contexts["insurance"]
+    merchant.report((merchant.tried[0], 100_000, "0005"), name="RPT_9.TXT")
+    merchant.fetch()
+    ingest_fetched(merchant.context)
+    engine = merchant.ledger.engine
+    with engine.begin() as one, engine.connect() as two:
+        judge_charges(one, "cards", merchant.now)
+        two.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            judge_charges(two, "insurance", merchant.now)
+        two.rollback()
+        one.rollback()
+        judge_charges(two, "insurance", merchant.now)
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("ledger")
+def test_nobody_explains_a_break_that_another_profile_is_just_resolving(make_merchant, postgresql_ledger):
+    """Or it would be explained and closed at once, which the ledger refuses in words of its own."""
+    merchant = _tried_in_turn(make_merchant(postgresql_ledger), "insurance", "cards")
+    merchant.at(1, "0000")
+    engine = merchant.ledger.engine
+    (number,) = (row["break_id"] for row in merchant.sql("SELECT break_id FROM recon_break WHERE profile = 'cards'"))
+    with engine.begin() as one, engine.begin() as two:
+        one.execute(sa.text("UPDATE recon_break SET closed_reason = closed_reason WHERE profile = 'cards'"))
+        two.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            find_break(two, "cards", number)
+        two.rollback()
