@@ -1,13 +1,15 @@
 """Two ways of inserting or updating rows in one transaction; both leave rows alone that say the same already.
 
 Any database: look at what is there, then send what is new or differs. PostgreSQL: one statement that compares by
-itself, many times faster. In both a row that gives way never replaces another, whoever writes at the same time.
+itself, many times faster. In both a row with a weaker status never replaces one with a stronger, whoever writes at the
+same time.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -17,10 +19,9 @@ from sqlalchemy import (
     DateTime,
     Integer,
     Table,
-    and_,
+    case,
     func,
     literal_column,
-    or_,
     select,
 )
 from sqlalchemy.dialects import mysql, sqlite
@@ -33,6 +34,8 @@ Key = tuple[Any, ...]
 Rows = Mapping[Key, dict[str, Any]]
 
 _KEYS_PER_LOOK: Final = 1000
+_UNLISTED: Final = 1
+"""The rank of a status that is on no ladder: above a claim, which tells of no outcome, and below every outcome."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,23 @@ class Terms:
     Attributes:
         key: Columns of a unique key; `billing_source` is one.
         by: The one of them that rows are looked for by.
-        gives_way: A `status` that never replaces another one (a claim: `in_flight`); None: there is none.
+        ladder: Each `status`, the weakest (a claim) first: a row never replaces one with a stronger status; of two that
+            are as strong the later counts. A status that is not on it comes just after the first. Empty: the later
+            counts, whatever it says.
     """
 
     key: tuple[str, ...]
     by: str
-    gives_way: str | None = None
+    ladder: tuple[str, ...] = ()
+
+    @cached_property
+    def ranks(self) -> Mapping[str, int]:
+        """How strong each status of the ladder is; any other is `_UNLISTED`."""
+        return {status: 2 * number for number, status in enumerate(self.ladder)}
+
+    def gives_way(self, status: str, to: str) -> bool:
+        """Whether a row with a status never replaces one with the other."""
+        return self.ranks.get(status, _UNLISTED) < self.ranks.get(to, _UNLISTED)
 
 
 @dataclass(frozen=True)
@@ -57,8 +71,7 @@ class UpsertCounts:
     Attributes:
         inserted: Rows that were not there.
         changed: Rows that said something else.
-        same: Rows that said the same already, and those that gave way (claims of attempts that have an outcome by now);
-            left untouched.
+        same: Rows that said the same already, and those that gave way to a stronger status; left untouched.
     """
 
     inserted: int = 0
@@ -119,7 +132,7 @@ def _refuse_unless(apart: bool, connection: Connection, table: Table, terms: Ter
 
 
 def _differs(row: Mapping[str, Any], present: Mapping[str, Any], terms: Terms) -> bool:
-    if terms.gives_way and row["status"] == terms.gives_way and present["status"] != terms.gives_way:
+    if terms.ladder and terms.gives_way(row["status"], present["status"]):
         return False
     return any(row[name] != present[name] for name in row if name != "updated_at")
 
@@ -141,20 +154,24 @@ def _upsert(table: Table, dialect: str, terms: Terms) -> Any:
     changing = sorted((column.name for column in table.columns if column.name not in terms.key), key="status".__eq__)
     if dialect != "sqlite":
         upsert = mysql.insert(table)
-        if terms.gives_way is None:
+        if not terms.ladder:
             return upsert.on_duplicate_key_update([(name, upsert.inserted[name]) for name in changing])
-        # Written out: its driver sends rows together only where no parameter follows them.
-        weak: ColumnElement[str] = literal_column(f"'{terms.gives_way}'")
-        keeps = and_(upsert.inserted.status == weak, table.c.status != weak)
+        keeps = _rank(upsert.inserted.status, terms) < _rank(table.c.status, terms)
         values = [(name, func.if_(keeps, table.c[name], upsert.inserted[name])) for name in changing]
         return upsert.on_duplicate_key_update(values)
     conflict = sqlite.insert(table)
     replaces = None
-    if terms.gives_way is not None:
-        replaces = or_(conflict.excluded.status != terms.gives_way, table.c.status == terms.gives_way)
+    if terms.ladder:
+        replaces = _rank(conflict.excluded.status, terms) >= _rank(table.c.status, terms)
     return conflict.on_conflict_do_update(
         index_elements=list(terms.key), set_={name: conflict.excluded[name] for name in changing}, where=replaces
     )
+
+
+def _rank(status: ColumnElement[str], terms: Terms) -> ColumnElement[int]:
+    # Written out: MariaDB's driver sends rows together only where no parameter follows them.
+    whens: list[Any] = [(literal_column(f"'{name}'"), literal_column(str(rank))) for name, rank in terms.ranks.items()]
+    return case(*whens, value=status, else_=literal_column(str(_UNLISTED)))
 
 
 _ARRAYS: Final = ((Integer, "bigint"), (ExactDecimal, "numeric"), (DateTime, "timestamp"), (Date, "date"))
@@ -218,8 +235,9 @@ def _statement(
     unnested = ", ".join(f"%s::{kinds[column]}[]" for column in arrays)
     fixed = "".join(f", %s::{kinds[column]} AS {column}" for column in constants)
     given = [f"left({name}, {cut[name]})" if name in cut else name for name in columns]
-    weak = terms.gives_way
-    replaces = f"AND (excluded.status <> '{weak}' OR kept.status = '{weak}')" if weak else ""
+    whens = " ".join(f"WHEN '{status}' THEN {rank}" for status, rank in terms.ranks.items())
+    ranks = [f"CASE {row}.status {whens} ELSE {_UNLISTED} END" for row in ("excluded", "kept")]
+    replaces = f"AND {' >= '.join(ranks)}" if terms.ladder else ""
     # What a row was before is known by its mark of deletion: an inserted one has none. Sorted, so that two writers at
     # once take their locks in the same order.
     return f"""

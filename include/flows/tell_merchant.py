@@ -22,8 +22,11 @@ from include.ledger.writeback import (
 )
 
 
-def tell(context: FlowContext, rows: Iterator[Mapping[str, Any]]) -> UpsertCounts:
-    """Write rows of the ledger into the billing database: amounts in major units, and which ledger says so."""
+def tell(context: FlowContext, rows: Iterator[Mapping[str, Any]], *, of_bills: bool = False) -> UpsertCounts:
+    """Write rows of the ledger into the billing database: amounts in major units, and which ledger says so.
+
+    Of an attempt the strongest status counts, of a bill's charge (`of_bills`) the latest: see `upsert_outcomes`.
+    """
     if context.rehearsing:
         return UpsertCounts()
     return upsert_outcomes(
@@ -31,6 +34,7 @@ def tell(context: FlowContext, rows: Iterator[Mapping[str, Any]]) -> UpsertCount
         (_for_billing(context, row) for row in rows),
         table=context.profile.billing.outcomes,
         now=context.clock(),
+        of_bills=of_bills,
     )
 
 

@@ -61,7 +61,7 @@ CREATE TABLE doku_charge_outcomes (
     invoice_number   VARCHAR(64),             -- what DOKU knows the attempt by
     ledger_id        VARCHAR(36)   NOT NULL,  -- the ledger that claimed the attempt
     batch_name       VARCHAR(100),            -- the batch file that it went in
-    status           VARCHAR(12)   NOT NULL,  -- in_flight, paid, declined, unknown, withdrawn, reversed
+    status           VARCHAR(12)   NOT NULL,  -- in_flight < unknown < withdrawn < declined < paid < reversed: never back
     response_code    VARCHAR(10),
     response_message VARCHAR(255),
     approval_code    VARCHAR(40),

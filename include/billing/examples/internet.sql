@@ -68,7 +68,7 @@ CREATE TABLE doku_bill_status (
 );
 
 -- Written by this package only. One row per attempt: of an invoice in a batch file, or of a bill by DOKU itself
--- (charge_id is then <subscription>/<day>).
+-- (charge_id is then <subscription>/<day>). The status of an invoice in a batch file never goes back.
 CREATE TABLE doku_charge_outcomes (
     billing_source   VARCHAR(40)   NOT NULL,
     profile          VARCHAR(40)   NOT NULL,
@@ -77,7 +77,7 @@ CREATE TABLE doku_charge_outcomes (
     invoice_number   VARCHAR(64),             -- what DOKU knows the attempt by
     ledger_id        VARCHAR(36)   NOT NULL,  -- the ledger that knows of it
     batch_name       VARCHAR(100),            -- the batch file that it went in; null: none
-    status           VARCHAR(12)   NOT NULL,  -- in_flight, paid, declined, unknown, withdrawn, reversed
+    status           VARCHAR(12)   NOT NULL,  -- in_flight < unknown < withdrawn < declined < paid < reversed
     response_code    VARCHAR(10),
     response_message VARCHAR(255),
     approval_code    VARCHAR(40),

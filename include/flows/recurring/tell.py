@@ -24,7 +24,7 @@ def tell_charges(context: FlowContext) -> UpsertCounts:
         if not page:
             break
         context.step("tell charges: before the merchant is told")
-        counts += tell(context, iter([_row(one) for one in page]))
+        counts += tell(context, iter([_row(one) for one in page]), of_bills=True)
         context.step("tell charges: merchant told")
         with context.ledger.write() as connection:
             lock_charges(connection, profile)

@@ -1,5 +1,6 @@
-"""Writing outcomes back: once, whatever is repeated, and never a claim over an outcome."""
+"""Writing outcomes back: once, whatever is repeated, and never a weaker status over a stronger one."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -9,17 +10,24 @@ from typing import Any
 import pytest
 
 from include.billing.outcomes import (
+    IN_FLIGHT,
+    Columns,
     UpsertCounts,
     check_outcomes_table,
     create_outcomes_table,
+    outcomes_table,
+    upsert_outcome_columns,
     upsert_outcomes,
 )
 from include.domain.errors import BillingError
+from include.domain.states import STRENGTH
 from tests.merchants import insurance
 from tests.unit.billing.conftest import BillingDatabase
 
 NOW = datetime(2026, 11, 22, 8, 0, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
+LADDER = [IN_FLIGHT, *sorted(STRENGTH, key=STRENGTH.__getitem__)]
+PAIRS = [(first, second) for first in LADDER for second in LADDER]
 
 
 def _claim(charge_id: str = "C1", **other: Any) -> dict[str, Any]:
@@ -138,6 +146,8 @@ def test_nothing_to_write_is_nothing(outcomes: BillingDatabase) -> None:
         _claim(token="x"),
         _claim(charge_id=None),
         _claim(updated_at=NOW),
+        _claim(status="settled"),
+        _claim(status=None),
     ],
 )
 def test_what_can_not_be_right_is_refused(outcomes: BillingDatabase, row: dict[str, Any]) -> None:
@@ -213,19 +223,127 @@ def test_the_example_s_table_is_one_that_can_be_written(database: BillingDatabas
     assert upsert_outcomes(database.engine, [_claim("C2")], now=NOW) == UpsertCounts(inserted=1)
 
 
-def test_a_claim_that_loses_a_race_does_not_replace_an_outcome(
-    outcomes: BillingDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def looked_before_the_other_wrote(*_: Any) -> dict[Any, Any]:
-        return {}
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one who looked before the other wrote; PostgreSQL never looks."""
+    monkeypatch.setattr("include.billing.upsert._present", lambda *_: {})
+    monkeypatch.setattr("include.billing.upsert._refuse_unless", lambda *_: None)
 
+
+def _said(status: str, charge_id: str, by: str) -> dict[str, Any]:
+    return _paid(charge_id, status=str(status), response_code=by, next_attempt_on=date(2026, 12, 1 + len(by)))
+
+
+def _in_both_orders(database: BillingDatabase) -> None:
+    upsert_outcomes(database.engine, [_said(first, f"{first} {second}", "1") for first, second in PAIRS], now=NOW)
+    upsert_outcomes(database.engine, [_said(second, f"{first} {second}", "22") for first, second in PAIRS], now=LATER)
+
+
+def _assert_strongest_whole(database: BillingDatabase) -> None:
+    rows = {row["charge_id"]: row for row in _rows(database)}
+    for first, second in PAIRS:
+        row = rows[f"{first} {second}"]
+        expected = (
+            (second, "22", "2026-12-03") if LADDER.index(second) >= LADDER.index(first) else (first, "1", "2026-12-02")
+        )
+        assert (row["status"], row["response_code"], str(row["next_attempt_on"])) == expected
+        assert ("09:00" in str(row["updated_at"])) == (expected[1] == "22")
+
+
+def test_a_weaker_status_never_replaces_a_stronger_one(outcomes: BillingDatabase) -> None:
+    _in_both_orders(outcomes)
+    _assert_strongest_whole(outcomes)
+    weaker = [_said(second, f"{first} {second}", "1") for first, second in PAIRS]
+    assert upsert_outcomes(outcomes.engine, [one for one in weaker if one["status"] == IN_FLIGHT], now=LATER) == (
+        UpsertCounts(changed=1, same=len(LADDER) - 1)
+    )
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_weaker_status_that_loses_a_race_never_replaces_a_stronger_one(outcomes: BillingDatabase) -> None:
+    _in_both_orders(outcomes)
+    _assert_strongest_whole(outcomes)
+
+
+def test_columns_keep_the_strongest_as_rows_do(postgres_database: BillingDatabase) -> None:
+    create_outcomes_table(postgres_database.engine)
+    for number, moment in enumerate((NOW, LATER)):
+        rows = [_said(pair[number], f"{pair[0]} {pair[1]}", "1" if number == 0 else "22") for pair in PAIRS]
+        names = [column.name for column in outcomes_table().columns if column.name not in ("updated_at", "decided_at")]
+        page = Columns(len(rows), {name: [row[name] for row in rows] for name in names}, {"decided_at": None})
+        counts = upsert_outcome_columns(postgres_database.engine, [page], now=moment)
+    assert counts == UpsertCounts(changed=21, same=15)
+    _assert_strongest_whole(postgres_database)
+
+
+def test_two_writers_at_once_end_with_the_strongest(outcomes: BillingDatabase) -> None:
+    ids = [f"C{number:03}" for number in range(100)]
+    upsert_outcomes(outcomes.engine, [_claim(one) for one in ids[::2]], now=NOW)
+
+    def write(status: str) -> None:
+        rows = [_said(status, one, status[:2]) for one in ids]
+        upsert_outcomes(outcomes.engine, rows[:: -1 if status == "paid" else 1], now=LATER, rows_per_transaction=10)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("unknown", "paid")))
+    assert {(row["status"], row["response_code"]) for row in _rows(outcomes)} == {("paid", "pa")}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_who_waits_for_a_stronger_one_gives_way_to_it(server_database: BillingDatabase, there: bool) -> None:
+    database, table = server_database, outcomes_table()
+    create_outcomes_table(database.engine)
+    upsert_outcomes(database.engine, [_claim()] if there else [], now=NOW)
+    stronger: Any = table.update().values(status="paid", response_code="0000")
+    if not there:
+        at = NOW.replace(tzinfo=None, microsecond=0)
+        stronger = table.insert().values(_paid(decided_at=at, updated_at=at))
+    with ThreadPoolExecutor(1) as pool:
+        with database.owner.begin() as connection:
+            connection.execute(stronger)
+            waits = pool.submit(upsert_outcomes, database.engine, [_said("unknown", "C1", "1")], now=LATER)
+            time.sleep(0.3)
+            assert not waits.done()
+        waits.result(timeout=10)
+    (row,) = _rows(database)
+    assert (row["status"], row["response_code"]) == ("paid", "0000")
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_status_that_nobody_knows_gives_way_to_outcomes_and_to_no_claim(
+    outcomes: BillingDatabase, looks: bool, request: pytest.FixtureRequest
+) -> None:
+    upsert_outcomes(outcomes.engine, [_paid("C1"), _paid("C2")], now=NOW)
+    outcomes.run("UPDATE doku_charge_outcomes SET status = 'refunded'")
+    if not looks:
+        request.getfixturevalue("blind")
+    upsert_outcomes(outcomes.engine, [_claim("C1"), _said("unknown", "C2", "1")], now=LATER)
+    assert [row["status"] for row in _rows(outcomes)] == ["refunded", "unknown"]
+
+
+def test_a_status_that_nobody_knows_replaces_claims_only(postgres_database: BillingDatabase) -> None:
+    create_outcomes_table(postgres_database.engine)
+    upsert_outcomes(postgres_database.engine, [_claim("C1"), _said("unknown", "C2", "1")], now=NOW)
+    rows = [_said("refunded", one, "1") for one in ("C1", "C2")]
+    names = [column.name for column in outcomes_table().columns if column.name not in ("updated_at", "decided_at")]
+    page = Columns(len(rows), {name: [row[name] for row in rows] for name in names}, {"decided_at": None})
+    upsert_outcome_columns(postgres_database.engine, [page], now=LATER)
+    assert [row["status"] for row in _rows(postgres_database)] == ["refunded", "unknown"]
+
+
+def test_of_a_bill_the_latest_counts(outcomes: BillingDatabase) -> None:
+    upsert_outcomes(outcomes.engine, [_paid(batch_name=None)], now=NOW, of_bills=True)
+    taken_back = _paid(batch_name=None, status="withdrawn", amount=0)
+    assert upsert_outcomes(outcomes.engine, [taken_back], now=LATER, of_bills=True) == UpsertCounts(changed=1)
+    assert _rows(outcomes)[0]["status"] == "withdrawn"
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_claim_that_loses_a_race_does_not_replace_an_outcome(outcomes: BillingDatabase) -> None:
     upsert_outcomes(outcomes.engine, [_paid()], now=NOW)
     before = _rows(outcomes)
-    with monkeypatch.context() as patched:
-        patched.setattr("include.billing.upsert._present", looked_before_the_other_wrote)
-        patched.setattr("include.billing.upsert._refuse_unless", lambda *_: None)
-        upsert_outcomes(outcomes.engine, [_claim(), _claim("C2")], now=LATER)
-        assert _rows(outcomes)[0] == before[0]
-        upsert_outcomes(outcomes.engine, [_paid(status="reversed", response_code="X1")], now=LATER)
+    upsert_outcomes(outcomes.engine, [_claim(), _claim("C2")], now=LATER)
+    assert _rows(outcomes)[0] == before[0]
+    upsert_outcomes(outcomes.engine, [_paid(status="reversed", response_code="X1")], now=LATER)
     first, second = _rows(outcomes)
     assert (first["status"], first["response_code"], second["status"]) == ("reversed", "X1", "in_flight")
