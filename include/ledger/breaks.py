@@ -30,7 +30,8 @@ _OPEN_AGAIN: Final = """
         closed_by = NULL, closed_at = NULL, closed_reason = NULL, booked = NULL
 """
 
-# A line that ties to nothing, or to another profile's attempt. An attempt that has not left was never sent.
+# A line that ties to nothing, or to another profile's attempt. An attempt that has not left was never sent. In an order,
+# here and for codes: reports on different batches are matched side by side, and may speak of the same strangers.
 _UNTIED: Final = """
     SELECT :profile, l.line_class,
         l.invoice_number || ':' || l.status || ':' || l.response_code || ':'
@@ -42,7 +43,7 @@ _UNTIED: Final = """
         'open', :at
     FROM report_line l LEFT JOIN attempt a ON a.invoice_number = l.invoice_number
     WHERE l.report_id = :report_id AND l.line_class IN ('other_profile', 'unexpected')
-    GROUP BY l.line_class, l.invoice_number, l.status, l.response_code, l.amount
+    GROUP BY l.line_class, l.invoice_number, l.status, l.response_code, l.amount ORDER BY 2, 3
     ON CONFLICT (profile, kind, subject) DO NOTHING
 """
 
@@ -106,7 +107,7 @@ _UNLISTED: Final = f"""
             || 'have it', 'open', :at
     FROM report_line l
     WHERE l.report_id = :report_id AND l.line_class <> 'other_profile' AND l.response_code IN :codes
-    GROUP BY l.response_code
+    GROUP BY l.response_code ORDER BY l.response_code
     {_OPEN_AGAIN.strip()}
     WHERE recon_break.state = 'resolved' AND EXISTS (
         SELECT 1 FROM report_line w
