@@ -30,8 +30,8 @@ _OPEN_AGAIN: Final = """
         closed_by = NULL, closed_at = NULL, closed_reason = NULL, booked = NULL
 """
 
-# A line that ties to nothing, or to another profile's attempt. An attempt that has not left was never sent. In an order,
-# here and for codes: reports on different batches are matched side by side, and may speak of the same strangers.
+# A line that ties to nothing, or to another profile's attempt. An attempt that has not left was never sent.
+# In an order, here and for codes: reports are matched side by side, and may speak of the same strangers.
 _UNTIED: Final = """
     SELECT :profile, l.line_class,
         l.invoice_number || ':' || l.status || ':' || l.response_code || ':'

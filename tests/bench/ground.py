@@ -25,7 +25,9 @@ DAY: Final = date(2026, 11, 20)
 NOW: Final = datetime(2026, 11, 20, 0, 0, tzinfo=UTC)
 """07:00 in Jakarta: before the cut-off of the day."""
 
-SETTINGS: Final = {"shared_buffers": "512MB", "max_wal_size": "8GB", "effective_cache_size": "4GB"}
+SETTINGS: Final = {
+    "shared_buffers": "4GB", "effective_cache_size": "12GB", "max_wal_size": "8GB", "random_page_cost": "1.1",
+}  # fmt: skip
 """What anybody gives a PostgreSQL server that is to hold millions of rows; the rest as tests have it."""
 
 _TALKATIVE: Final = {
