@@ -2,9 +2,10 @@
 
 from include.domain.errors import DeliveryUnknown, LedgerError
 from include.domain.states import BEFORE_LEAVING, BatchState, RunState
+from include.flows.batch_books import books_of_each
 from include.flows.context import FlowContext
 from include.ledger.batches import Batch, find_batch
-from include.ledger.books import Line, batch_lines, keep_lines, kept_lines, refuse_unless_run_ties, run_lines
+from include.ledger.books import Line, keep_lines, kept_lines, refuse_unless_run_ties, run_lines
 from include.ledger.claims import batches_of_run
 from include.ledger.runs import Run, advance_run, find_run
 
@@ -21,13 +22,15 @@ def close_submit_run(context: FlowContext, run: Run) -> list[Line]:
         DeliveryUnknown: Nobody can say of a batch whether it was delivered.
     """
     context.step("close: before the books are kept")
+    with context.ledger.read() as connection:
+        claimed = [find_batch(connection, batch_id) for batch_id in batches_of_run(connection, run.run_id)]
+    of_batches = [line for lines in books_of_each(context, claimed).values() for line in lines]
     with context.ledger.write() as connection:
         current = find_run(connection, run.run_id, for_update=True)
         if current.state is RunState.OPEN:
             raise LedgerError("This run has not claimed anything yet. Run extract_and_claim first.")
-        batches = [find_batch(connection, batch_id) for batch_id in batches_of_run(connection, run.run_id)]
+        batches = [find_batch(connection, batch.batch_id) for batch in claimed]
         lines = run_lines(connection, run.run_id)
-        of_batches = [line for batch in batches for line in batch_lines(connection, batch.batch_id)]
         if current.state is not RunState.CLOSED:  # the books of a closed run stay as they were
             keep_lines(connection, run.run_id, [*lines, *of_batches])
         kept = [line for line in kept_lines(connection, run.run_id) if line.batch_id == 0]

@@ -1,18 +1,18 @@
 """Reconcile, second half: conclude batches, write outcomes back to the merchant, close the books."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.billing.outcomes import UpsertCounts
 from include.domain.states import BatchState, ReportState, RunState
 from include.flows.at_once import each_at_once
+from include.flows.batch_books import books_of_each
 from include.flows.context import FlowContext
 from include.flows.due_questions import has_questions
 from include.flows.fetch import delete_written_back
 from include.flows.plan_next import plan_report
 from include.flows.tell_merchant import tell_all, tell_decisions, tell_testimonies, tell_withdrawal
-from include.ledger.batches import OPEN_STATES, Batch, batches_in, batches_worked_on
-from include.ledger.books import Line, batch_lines, keep_lines, refuse_unless_batch_ties, totals
+from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
+from include.ledger.books import Line, keep_lines, refuse_unless_batch_ties, totals
 from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, enter
 from include.ledger.matching import lock_matching
@@ -41,7 +41,7 @@ def conclude_batches(context: FlowContext, run_id: int | None) -> Concluded:
     reconciled, waiting = [], []
     context.step("reconcile: before batches are concluded")
     with context.ledger.read() as connection:
-        books = _books_of(context, batches_in(connection, context.profile.name, OPEN_STATES))
+        books = books_of_each(context, batches_in(connection, context.profile.name, OPEN_STATES))
     with context.ledger.write() as connection:
         lock_matching(connection, context.profile.name)  # first, as everybody who witnesses something does
         for batch in batches_in(connection, context.profile.name, OPEN_STATES):
@@ -96,7 +96,7 @@ def close_reconcile_run(context: FlowContext, run: Run) -> list[Line]:
     context.step("close: before the books of batches are kept")
     with context.ledger.read() as connection:
         batches = batches_worked_on(connection, context.profile.name, run.run_id, OPEN_STATES)
-    books = _books_of(context, batches)
+    books = books_of_each(context, batches)
     lines = [line for of_batch in books.values() for line in of_batch]
     with context.ledger.write() as connection:
         current = find_run(connection, run.run_id, for_update=True)
@@ -110,17 +110,6 @@ def close_reconcile_run(context: FlowContext, run: Run) -> list[Line]:
             advance_run(connection, run.run_id, state=RunState.CLOSED, closed_at=context.clock())
     context.step("close: reconcile run closed")
     return lines
-
-
-def _books_of(context: FlowContext, batches: Sequence[Batch]) -> dict[int, list[Line]]:
-    """What became of the attempts of each batch, by its id. Outcomes are only appended: none is taken back later."""
-
-    def count(batch: Batch) -> list[Line]:
-        with context.ledger.read() as connection:
-            return batch_lines(connection, batch.batch_id)
-
-    counted = each_at_once(context.ledger, batches, count)
-    return {batch.batch_id: lines for batch, lines in zip(batches, counted, strict=True)}
 
 
 def has_pending_work(context: FlowContext) -> bool:

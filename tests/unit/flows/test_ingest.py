@@ -484,12 +484,12 @@ def test_a_broken_write_back_is_made_up_for(sent, monkeypatch):
     sent.report(_line(sent, "C1"))
     sent.fetch()
     ingest_fetched(sent.context)
-    advance = module.advance_report
-    monkeypatch.setattr(module, "advance_report", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    noted = module.note_written_back
+    monkeypatch.setattr(module, "note_written_back", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write_back(sent.context)
     assert has_pending_work(sent.context)
-    monkeypatch.setattr(module, "advance_report", advance)
+    monkeypatch.setattr(module, "note_written_back", noted)
     write_back(sent.context)
     assert not has_pending_work(sent.context)
     assert sent.told()["C1", 1]["status"] == "paid"
