@@ -95,7 +95,7 @@ def _all(engine: sa.Engine) -> dict[str, list[dict[str, Any]]]:
     names = [table for table in tables.metadata.tables if table != "ledger"]
     with engine.connect() as connection:
         return {
-            name: [dict(one) for one in connection.execute(sa.text(f"SELECT * FROM {name}")).mappings()]
+            name: [dict(one) for one in connection.execute(sa.text(f"SELECT * FROM {name} ORDER BY 1")).mappings()]
             for name in names
         }
 
