@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -96,7 +97,7 @@ def kill_at(
     """
     with workshop.scene(ledger, scenario.charges, scenario.settings, scenario.faults) as (scene, doku):
         steps, ended, code = _play(scene, doku, scenario, step.number)
-        if code != -signal.SIGKILL or steps[-1] != step:
+        if code != -signal.SIGKILL or not _is_there(steps[-1], step, ledger):
             return Played(steps, ended, {}, [f"not killed at {step}: ended with {code} after {steps[-1:]}, {ended}"])
         if first:
             doku.process_once()
@@ -118,6 +119,11 @@ def kill_at(
         played.problems += list(_lost(usual.state, scene))
         played.ending = WORD if word else SAME if by == "same" else LATER
         return played
+
+
+def _is_there(killed: Passed, meant: Passed, ledger: str) -> bool:
+    """On PostgreSQL two reports pass their steps side by side: the same number of an act may be a neighbour's."""
+    return killed == meant or (ledger == "postgresql" and (killed.number, killed.act) == (meant.number, meant.act))
 
 
 def _go_on(scene: Scene, doku: Simulator, scenario: Scenario, act: int, ended: list[str]) -> None:
@@ -259,15 +265,16 @@ def _play(scene: Scene, doku: Simulator, scenario: Scenario, kill: int | None) -
 def _child(scene: Scene, name: str, kill: int | None, log: Path, parent: Connection) -> None:
     current = 0
     passed = 0
-    file = log.open("a")
+    file, one_at_a_time = log.open("a"), threading.Lock()
 
     def step(what: str) -> None:
         nonlocal passed
-        file.write(json.dumps({"number": passed, "name": what, "act": current}) + "\n")
-        file.flush()
-        if passed == kill:
-            os.kill(os.getpid(), signal.SIGKILL)
-        passed += 1
+        with one_at_a_time:
+            file.write(json.dumps({"number": passed, "name": what, "act": current}) + "\n")
+            file.flush()
+            if passed == kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            passed += 1
 
     def doku() -> None:
         parent.send(("doku",))

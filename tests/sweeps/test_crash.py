@@ -57,7 +57,8 @@ def _sweep(workshop, scenario, ledger, by, names=None):
             played = crash.kill_at(workshop, scenario, ledger, step, first=first, by=by, usual=usual)
             place = f"{scenario.name}, {ledger}, {by}: {step.number} {step.name} in act {step.act}, DOKU first: {first}"
             failed += [f"{place}: {problem}" for problem in played.problems]
-            results.append({**asdict(step), "ending": played.ending, "problems": played.problems})
+            killed = played.steps[-1] if played.steps else step
+            results.append({**asdict(killed), "ending": played.ending, "problems": played.problems})
             if names is None:
                 matrix.keep(scenario.name, ledger, by, results)
     assert failed == [], "\n".join(failed)
