@@ -134,7 +134,6 @@ def plan_report(
         if not is_planned(connection, report.report_id):
             cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
             note_planned(connection, report.report_id, context.clock())
-    with context.ledger.write() as connection:
         note_decided(connection, made.total())
     return made
 

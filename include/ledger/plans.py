@@ -327,7 +327,7 @@ def move_missed_pay_days(
 
 
 def note_decided(connection: Connection, added: int) -> None:
-    """Let the planner see how many decisions there are by now; after they are committed."""
+    """Let the planner see how many decisions there are by now; last in a transaction, for until its end others wait."""
     note_growth(connection, next_attempt, added, "invoice_number", "version", "action")
 
 

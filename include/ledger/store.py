@@ -289,4 +289,4 @@ def lock(connection: Connection, name: str, *, shared: bool = False) -> None:
     """
     if connection.dialect.name == "postgresql":
         function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})
+        connection.execute(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": f"doku:{name}"})
