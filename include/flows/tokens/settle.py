@@ -74,6 +74,7 @@ def _record(context: FlowContext, run: Run) -> dict[str, int]:
     """The figures of the run, once in the trail."""
     account, subject = account_of(context), f"run {run.run_id}"
     with context.ledger.write() as connection:
+        lock_tokens(connection, account)  # before it is looked whether it is there: two copies keep it once
         figures = figures_of(connection, account, run.run_id, run.opened_at)
         if not recorded(connection, account.profile, "tokens", subject):
             note = Note(context.clock(), "tokens", run.run_id, figures)

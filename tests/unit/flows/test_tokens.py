@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,7 @@ from include.flows.tokens.settle import settle_tokens
 from include.flows.tokens.tell import tell_tokens
 from include.flows.tokens.verify import findings_of_tokens
 from include.flows.watch_tokens import token_matters
+from include.ledger.chain import lock_chain
 from include.ledger.expectations import note_look
 from include.ledger.runs import Run
 from tests.doku_simulator import HttpConfig
@@ -479,6 +481,34 @@ def test_two_copies_at_once_are_one(house_on_each: House) -> None:
     assert (house.choices()["K24"], house.choices()["K25"]) == ("ambiguous", "none")
     assert sum(chosen for _, _, chosen in house.told().values()) == 23
     assert len(house.merchant.sql("SELECT * FROM event WHERE kind = 'tokens'")) == 2
+
+
+@pytest.mark.services
+@pytest.mark.xdist_group("ledger")
+def test_two_copies_that_wait_for_the_trail_keep_their_figures_once(
+    make_merchant: Callable[..., Merchant], postgresql_ledger: ConnectionSettings
+) -> None:
+    house = _house(make_merchant(postgresql_ledger))
+    house.customers("K1")
+    house.doku.tokens = {"K1": [item("a" * 32)]}
+    run, ledger = house.run(), house.merchant.ledger
+    house.ask(run)
+    threads = [threading.Thread(target=settle_tokens, args=(house.context, run)) for _ in range(2)]
+    with ledger.write() as connection:
+        lock_chain(connection, "insurance")
+        for thread in threads:
+            thread.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database "
+        waiting += "WHERE datname = current_database())"
+        for _ in range(500):
+            if house.merchant.sql(waiting)[0]["count"] == 2:
+                break
+            time.sleep(0.02)
+        else:
+            pytest.fail("the two copies never waited")
+    for thread in threads:
+        thread.join(60)
+    assert len(house.merchant.sql("SELECT * FROM event WHERE kind = 'tokens'")) == 1
 
 
 def test_an_answer_that_was_asked_for_earlier_and_comes_late_changes_nothing(house: House) -> None:
