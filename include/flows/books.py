@@ -20,7 +20,7 @@ from include.ledger.books import (
 )
 from include.ledger.break_life import break_states_of, difference_of
 from include.ledger.claims import batches_of_run
-from include.ledger.reports import reports_answering
+from include.ledger.reports import reports_on
 from include.schemas.due_charges import describe
 
 
@@ -45,7 +45,7 @@ def books_of_day(context: FlowContext, business_date: date, run_id: int | None =
         lines = [*at_claim, *run_lines(connection, chosen)]
         batches = [find_batch(connection, batch_id) for batch_id in batches_of_run(connection, chosen)]
         of_batches = [line for batch in batches for line in batch_lines(connection, batch.batch_id)]
-        reports = sorted({name for batch in batches for name in reports_answering(connection, batch.batch_id)})
+        reports = sorted({name for batch in batches for name in reports_on(connection, batch.batch_id)})
         ids = [batch.batch_id for batch in batches]
         difference, breaks = difference_of(connection, ids), break_states_of(connection, ids)
     document = _document(context, business_date, chosen, lines, of_batches, batches)

@@ -19,7 +19,6 @@ from include.ledger.plans import (
     Decline,
     Instrument,
     cancel_plans,
-    declined_batches,
     declines_by_word,
     declines_of_report,
     instruments,
@@ -30,8 +29,9 @@ from include.ledger.plans import (
     move_missed_pay_days,
     note_decided,
     note_planned,
+    pays_for_planned,
 )
-from include.ledger.reports import Report, reports_in
+from include.ledger.reports import Report, batches_of_report, reports_in
 from include.ledger.runs import last_claimed_date
 from include.schemas.retry_rules import rules_of
 
@@ -99,8 +99,7 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
         while page := declines_by_word(connection, context.profile.name, after):
             made += _decide_page(connection, planner, page, run_id, context.clock())
             after = page[-1].invoice_number
-    for one in each_at_once(context.ledger, reports, lambda report: plan_report(context, report, run_id, planner)):
-        made += one
+    made += plan_reports(context, reports, run_id, planner)
     with context.ledger.write() as connection:
         lock_plans(connection, context.profile.name)
         cancel_plans(connection, context.profile.name, run_id, context.clock())
@@ -109,15 +108,26 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
     return made
 
 
-def plan_report(
-    context: FlowContext, report: Report, run_id: int | None, planner: Planner | None = None
+def plan_reports(
+    context: FlowContext, reports: Sequence[Report], run_id: int | None, planner: Planner | None = None
 ) -> Counter[str]:
-    """Decide on what one report declined, page by page; once. The merchant is told of it when told of the report."""
+    """Decide on what reports declined, each once. The merchant is told of it when told of the report."""
     with context.ledger.read() as connection:
-        if is_planned(connection, report.report_id):
-            return Counter()
-        batch_ids = declined_batches(connection, report.report_id)
-    planner = planner or planner_of(context)
+        left = [report for report in reports if not is_planned(connection, report.report_id)]
+    if not left:
+        return Counter()
+    chosen = planner or planner_of(context)
+    # Whoever began to plan before these reports were matched has ended then; whoever begins later sees what they pay.
+    with context.ledger.write() as connection:
+        lock_plans(connection, context.profile.name)
+    made = each_at_once(context.ledger, left, lambda report: _plan_report(context, report, run_id, chosen))
+    return sum(made, Counter[str]())
+
+
+def _plan_report(context: FlowContext, report: Report, run_id: int | None, planner: Planner) -> Counter[str]:
+    """Decide page by page."""
+    with context.ledger.read() as connection:
+        batch_ids = batches_of_report(connection, report.report_id)
     made: Counter[str] = Counter()
     after = 0
     while True:
@@ -130,9 +140,14 @@ def plan_report(
         context.step("plan next: a page is kept")
         after = page[-1].position
     with context.ledger.write() as connection:
-        lock_plans(connection, report.profile)
+        paid = pays_for_planned(connection, report.profile, report.report_id)
+        if paid:  # what ends there may be planned of any batch
+            lock_plans(connection, report.profile)
+        else:
+            lock_plans_of(connection, report.profile, batch_ids)
         if not is_planned(connection, report.report_id):
-            cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
+            if paid:
+                cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
             note_planned(connection, report.report_id, context.clock())
         note_decided(connection, made.total())
     return made

@@ -9,7 +9,7 @@ from include.flows.batch_books import books_of_each
 from include.flows.context import FlowContext
 from include.flows.due_questions import has_questions
 from include.flows.fetch import delete_written_back
-from include.flows.plan_next import plan_report
+from include.flows.plan_next import plan_reports
 from include.flows.tell_merchant import tell_all, tell_decisions, tell_testimonies, tell_withdrawal
 from include.ledger.batches import OPEN_STATES, batches_in, batches_worked_on
 from include.ledger.books import Line, keep_lines, refuse_unless_batch_ties, totals
@@ -78,7 +78,7 @@ def write_back(context: FlowContext) -> UpsertCounts:
         tell_withdrawal(context, batch)
     counts += tell_testimonies(context)
     # All are planned for before one is told: what is read to tell a report is then what the others decided too.
-    each_at_once(context.ledger, reports, lambda report: plan_report(context, report, None))
+    plan_reports(context, reports, None)
     for written in each_at_once(context.ledger, reports, lambda report: _write_report(context, report)):
         counts += written
     counts += tell_decisions(context)
@@ -127,7 +127,7 @@ def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
     """Tell the merchant of a report; once more if somebody reads it again meanwhile."""
     counts, told = UpsertCounts(), False
     while not told:
-        plan_report(context, report, None)  # one that came in after the planning: it is not told without
+        plan_reports(context, [report], None)  # one that came in after the planning: it is not told without
         with context.ledger.read() as connection:
             planned_at = planned_since(connection, report.report_id)
         context.step("write back: before the merchant is told")

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select, text
 from include.domain.errors import BooksDoNotTie
 from include.domain.states import RunKind, RunState
 from include.ledger.tables import run, run_balance
+from include.ledger.work_tables import looked_up
 
 RUN_TERMS: Final = ("rows", "settled", "due", "sent", "quarantined", "held", "deferred", "in_flight")
 BATCH_TERMS: Final = ("sent", "paid", "declined", "withdrawn", "unknown", "awaiting")
@@ -95,7 +96,8 @@ def batch_lines(connection: Connection, batch_id: int) -> list[Line]:
     key = {"batch_id": batch_id}
     sent = connection.execute(text(_SENT), key).one()
     whole = Line(batch_id, sent.currency, "sent", "", int(sent.charges), int(sent.amount))
-    return [whole, *_lines(connection.execute(text(dedent(_BATCH_LINES)), key))]
+    with looked_up(connection):
+        return [whole, *_lines(connection.execute(text(dedent(_BATCH_LINES)), key))]
 
 
 def totals(lines: Iterable[Line]) -> dict[tuple[str, str], tuple[int, int]]:

@@ -388,13 +388,14 @@ def judge_amount(
     connection.execute(statement, {"profile": profile, "invoice_number": invoice_number})
 
 
-def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:
+def judge_attempts(connection: Connection, profile: str, at: datetime, *, one_line_each: bool = False) -> None:
     """Open, and resolve, the breaks that witnesses of one attempt are to one another.
 
     Args:
         connection: In a writing transaction with a temporary table `judged` of invoice numbers, which is dropped.
         profile: Whose attempts they are.
         at: Now.
+        one_line_each: Whether it is known that none of them has two lines, which might contradict each other.
     """
     analyse(connection, "judged")
     listed = "string_agg" if connection.dialect.name == "postgresql" else "group_concat"
@@ -403,7 +404,8 @@ def judge_attempts(connection: Connection, profile: str, at: datetime) -> None:
     words = {"listed": f"{listed}(s.words, '; '{order})"}
     connection.execute(text(dedent(_SPOKEN)))
     analyse(connection, "spoken")
-    for statement in (_OPEN + _CONFLICT, _OPEN + _DISAGREE, _AGREE):
+    by_lines = () if one_line_each else (_OPEN + _CONFLICT,)
+    for statement in (*by_lines, _OPEN + _DISAGREE, _AGREE):
         _run(connection, statement.format(**forms, **words), at, {"profile": profile})
     for table in ("spoken", "judged"):
         connection.execute(text(f"DROP TABLE {table}"))

@@ -83,7 +83,7 @@ _CLAIM: Final = """
     SELECT s.stem || CASE WHEN coalesce(f.attempt_no, 1) < 10 THEN '0' ELSE '' END
                   || CAST(coalesce(f.attempt_no, 1) AS VARCHAR(2)),
         :billing_source, s.charge_id, coalesce(f.attempt_no, 1), f.previous_invoice_number, f.previous_status,
-        :profile, :batch_id, row_number() OVER (ORDER BY s.row_no), s.customer_id, s.billing_number, s.token, s.amount,
+        :profile, :batch_id, row_number() OVER (ORDER BY s.stem), s.customer_id, s.billing_number, s.token, s.amount,
         s.currency, s.due_date, :execute_date, s.channel, s.description, s.network,
         s.fingerprint, coalesce(s.billing_period, substr(CAST(s.due_date AS VARCHAR(10)), 1, 7)),
         coalesce(f.reason, 'first')

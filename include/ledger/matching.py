@@ -20,12 +20,20 @@ from include.ledger.growth import note_growth
 from include.ledger.store import lock
 from include.ledger.tables import outcome, report_line
 from include.ledger.types import UtcDateTime
-from include.ledger.work_tables import analyse
+from include.ledger.work_tables import analyse, looked_up
 
 _TIED: Final = """
     CREATE TEMPORARY TABLE staged_tied AS
     SELECT l.line_no, a.batch_id, a.profile, a.amount, a.currency
     FROM staged_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+"""
+_SPEAKS_OF: Final = """
+    INSERT INTO report_batch (report_id, batch_id)
+    SELECT DISTINCT CAST(:report_id AS BIGINT), t.batch_id FROM staged_tied t WHERE true ON CONFLICT DO NOTHING
+"""
+_OTHERS: Final = """
+    SELECT 1 FROM report_batch o JOIN report_batch m ON m.batch_id = o.batch_id
+    WHERE m.report_id = :report_id AND o.report_id <> :report_id LIMIT 1
 """
 _SPOKEN_OF: Final = """
     SELECT DISTINCT batch_id FROM staged_tied
@@ -83,18 +91,25 @@ _UNLESS_ANOTHER_SPEAKS: Final = """
 """
 # Of several lines of one status the first by its words speaks for them, whichever came first.
 
-# Of lines with the same words all but one are repeats, so that no line here has two.
 _LINES: Final = """
     FROM staged_line l
     LEFT JOIN staged_tied a ON a.line_no = l.line_no
     LEFT JOIN batch b ON b.batch_id = a.batch_id
     LEFT JOIN staged_again g ON g.line_no = l.line_no
-    LEFT JOIN report_line k ON k.invoice_number = l.invoice_number AND k.report_id <> :report_id
+    LEFT JOIN staged_said k ON k.line_no = l.line_no
+"""
+
+_SAID: Final = "CREATE TEMPORARY TABLE staged_said (line_no INTEGER PRIMARY KEY)"
+_SAID_BEFORE: Final = """
+    INSERT INTO staged_said
+    SELECT DISTINCT l.line_no FROM staged_line l
+    JOIN report_line k ON k.invoice_number = l.invoice_number AND k.report_id <> :report_id
       AND k.line_class IN ('answer', 'amount_differs') AND k.status = l.status
       AND k.response_code = l.response_code AND coalesce(k.amount, -1) = coalesce(l.amount, -1)
       AND coalesce(k.currency, '') = coalesce(l.currency, '')
       AND coalesce(k.approval_code, '') = coalesce(l.approval_code, '')
 """
+# Lines that another report has in the same words.
 
 _ANEW: Final = """
     CREATE TEMPORARY TABLE staged_anew AS
@@ -153,7 +168,8 @@ class SpecialCodes:
 def tie(connection: Connection) -> None:
     """Find the attempts that the lines of `staged_line` speak of, into `staged_tied`."""
     analyse(connection, "staged_line", "invoice_number")
-    connection.execute(text(dedent(_TIED)))
+    with looked_up(connection):
+        connection.execute(text(dedent(_TIED)))
     analyse(connection, "staged_tied", "line_no")
 
 
@@ -192,15 +208,15 @@ def match(connection: Connection, *, report_id: int, profile: str, codes: Specia
         codes: Those of its codes that are a break of their own.
         at: Now.
     """
-    connection.execute(text(dedent(_AGAIN)))
     key = {"report_id": report_id}
+    alone = _compare(connection, report_id)
     connection.execute(classified(_CLASSIFY, codes), {**key, "profile": profile})
     give_outcomes(connection, report_id, at)
-    _drop(connection, "staged_tied", "staged_again")
+    _drop(connection, "staged_tied", "staged_again", "staged_said")
     matched = Matched({row.line_class: int(row.lines) for row in connection.execute(text(_CLASSES), key)})
     judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
     connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
-    judge_attempts(connection, profile, at)
+    judge_attempts(connection, profile, at, one_line_each=alone)
     return matched
 
 
@@ -221,7 +237,7 @@ def match_again(
     """
     key = {"report_id": report_id}
     tie(connection)
-    connection.execute(text(dedent(_AGAIN)))
+    _compare(connection, report_id)
     connection.execute(classified(_ANEW, codes), {**key, "profile": profile})
     rows = connection.execute(text(dedent(_CHANGED)), key).all()
     otherwise = sorted({row.decided for row in rows if row.decided is not None})
@@ -232,12 +248,29 @@ def match_again(
         )
     connection.execute(text(dedent(_READ_AGAIN)), key)
     give_outcomes(connection, report_id, at)
-    _drop(connection, "staged_anew", "staged_tied", "staged_again")
+    _drop(connection, "staged_anew", "staged_tied", "staged_again", "staged_said")
     judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
     resolve_read_again(connection, profile, report_id, at)
     connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
     judge_attempts(connection, profile, at)
     return {row.words: int(row.lines) for row in rows}
+
+
+def _compare(connection: Connection, report_id: int) -> bool:
+    """Find the lines that say something once more: in their own file, or after another report on the same batches.
+
+    Returns:
+        Whether no attempt has more than one line, here and elsewhere. On most days a batch has one report.
+    """
+    key = {"report_id": report_id}
+    connection.execute(text(dedent(_SPEAKS_OF)), key)
+    connection.execute(text(dedent(_AGAIN)))
+    connection.execute(text(_SAID))
+    if connection.execute(text(dedent(_OTHERS)), key).first() is not None:
+        connection.execute(text(dedent(_SAID_BEFORE)), key)
+        analyse(connection, "staged_said")
+        return False
+    return connection.execute(text("SELECT 1 FROM staged_again")).first() is None
 
 
 def classified(statement: str, codes: SpecialCodes) -> TextClause:

@@ -57,11 +57,6 @@ _OF_REPORT: Final = f"""
 """  # noqa: S608
 # Each line by its own code, also of an attempt that has a decision or another outcome by now.
 
-_DECLINED_BATCHES: Final = """
-    SELECT DISTINCT a.batch_id FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
-    WHERE l.report_id = :report_id AND l.status = 'declined'
-"""
-
 _BY_WORD: Final = f"""
     SELECT {_COLUMNS}, o.response_code, o.masked_card, a.network, NULL AS advice_code, 0 AS position
     FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
@@ -200,11 +195,6 @@ def _lock_of(profile: str) -> str:
     return f"plan:{profile}"
 
 
-def declined_batches(connection: Connection, report_id: int) -> list[int]:
-    """The batches of which a report declines an attempt."""
-    return list(connection.scalars(text(dedent(_DECLINED_BATCHES)), {"report_id": report_id}))
-
-
 def declines_of_report(connection: Connection, report_id: int, profile: str, after: int) -> list[Decline]:
     """A page of a report's lines that declined an attempt, from behind a position."""
     values = {"report_id": report_id, "profile": profile, "after": after, "rows": PAGE_ROWS}
@@ -286,6 +276,12 @@ def cancel_plans(
         return
     _cancel(connection, _PAID_BY_WORD, PAID, {"profile": profile}, run_id, now)
     _cancel(connection, _CLOSED, CLOSED, {"profile": profile}, run_id, now)
+
+
+def pays_for_planned(connection: Connection, profile: str, report_id: int) -> bool:
+    """Whether a report pays for an attempt that has a decision, or was followed by another one."""
+    query = text(f"SELECT 1 FROM ({dedent(_PAID_BY_REPORT)}) s LIMIT 1")
+    return connection.execute(query, {"report_id": report_id, "profile": profile}).first() is not None
 
 
 def cancel_plan_of_paid(connection: Connection, profile: str, invoice_number: str, now: datetime) -> None:

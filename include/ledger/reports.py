@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LedgerError
 from include.domain.states import ReportState
-from include.ledger.tables import attempt, outcome, report_file, report_sighting
+from include.ledger.tables import batch, report_batch, report_file, report_sighting
 
 
 @dataclass(frozen=True)
@@ -174,16 +174,20 @@ def reopen_refused(connection: Connection, profile: str, file_name: str) -> list
     return refused
 
 
-def reports_answering(connection: Connection, batch_id: int) -> list[tuple[str, str]]:
-    """Name and artefact of the reports that gave the attempts of a batch their outcomes."""
+def reports_on(connection: Connection, batch_id: int) -> list[tuple[str, str]]:
+    """Name and artefact of the reports of its profile that speak of a batch."""
     statement = (
         select(report_file.c.file_name, report_file.c.artefact)
-        .join(outcome, outcome.c.report_id == report_file.c.report_id)
-        .join(attempt, attempt.c.invoice_number == outcome.c.invoice_number)
-        .where(attempt.c.batch_id == batch_id)
-        .distinct()
+        .join(report_batch, report_batch.c.report_id == report_file.c.report_id)
+        .join(batch, batch.c.batch_id == report_batch.c.batch_id)
+        .where(batch.c.batch_id == batch_id, batch.c.profile == report_file.c.profile)
     )
     return [(row.file_name, row.artefact) for row in connection.execute(statement)]
+
+
+def batches_of_report(connection: Connection, report_id: int) -> list[int]:
+    """The batches that a report speaks of."""
+    return list(connection.scalars(select(report_batch.c.batch_id).where(report_batch.c.report_id == report_id)))
 
 
 def _report(row: RowMapping) -> Report:

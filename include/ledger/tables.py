@@ -493,6 +493,14 @@ report_line = Table(
     comment="Each line of each report and the one class it ended in; only appended.",
 )
 
+report_batch = Table(
+    "report_batch",
+    metadata,
+    Column("report_id", BigInteger, ForeignKey("report_file.report_id"), primary_key=True, autoincrement=False),
+    Column("batch_id", BigInteger, ForeignKey("batch.batch_id"), primary_key=True, autoincrement=False, index=True),
+    comment="Which batches the lines of a report tie to",
+)
+
 testimony = Table(
     "testimony",
     metadata,

@@ -115,6 +115,21 @@ def analyse(connection: Connection, table: str, *columns: str) -> None:
         connection.execute(text(f"ANALYZE {table}{listed}"))
 
 
+@contextmanager
+def looked_up(connection: Connection) -> Iterator[None]:
+    """Meanwhile PostgreSQL looks up each row by its index, however many they are.
+
+    Lines of a batch and of a report on it are in the order of their invoice numbers, so that rows that are looked up
+    one after the other lie side by side. A hash join would read all attempts, or outcomes, that there ever were.
+    """
+    joins = ("enable_hashjoin", "enable_mergejoin") if connection.dialect.name == "postgresql" else ()
+    for join in joins:
+        connection.execute(text(f"SET LOCAL {join} = off"))
+    yield
+    for join in joins:
+        connection.execute(text(f"SET LOCAL {join} TO DEFAULT"))
+
+
 _ALIKE: Final = """
     CREATE TEMPORARY TABLE staged_alike AS
     SELECT {key} AS key FROM staged_charge s WHERE s.{column} IS NOT NULL GROUP BY 1 HAVING count(*) > 1

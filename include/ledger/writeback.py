@@ -42,6 +42,8 @@ _FOR_ALL_ROWS: Final = (
     "datestyle = 'ISO, YMD'",
     "work_mem = '64MB'",
     "enable_hashagg = off",  # one page after the other, instead of all of them in memory
+    "enable_hashjoin = off",  # looked up by index: see `work_tables.looked_up`
+    "enable_mergejoin = off",
     "cursor_tuple_fraction = 1",
     "idle_in_transaction_session_timeout = 0",
 )

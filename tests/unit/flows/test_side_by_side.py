@@ -109,12 +109,12 @@ class TestOnPostgresql:
         ingest_fetched(sent.context)
         conclude_batches(sent.context, None)
         first_read, second_told = threading.Event(), threading.Event()
-        plan, rows = reconcile.plan_report, Telling.rows
+        plan, rows = reconcile.plan_reports, Telling.rows
 
-        def plan_second_late(context, report, run_id):
-            if report.report_id == 2:
+        def plan_second_late(context, reports, run_id):
+            if 2 in [report.report_id for report in reports]:
                 first_read.wait(1)
-            return plan(context, report, run_id)
+            return plan(context, reports, run_id)
 
         def read_first_early(telling):
             found = list(rows(telling))
@@ -125,7 +125,7 @@ class TestOnPostgresql:
                 second_told.set()
             yield from found
 
-        monkeypatch.setattr(reconcile, "plan_report", plan_second_late)
+        monkeypatch.setattr(reconcile, "plan_reports", plan_second_late)
         monkeypatch.setattr(Telling, "rows", read_first_early)
         write_back(sent.context)
         assert sent.told()["C1", 1]["next_attempt_on"] is None

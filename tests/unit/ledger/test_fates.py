@@ -64,8 +64,11 @@ def test_a_long_day_is_cut_where_the_limits_say_so(lab):
         ("IDR", 97, 97 * rows[0]["amount"]),
         ("USD", 3, 3 * rows[0]["amount"]),
     ]
-    claimed = lab.sql("SELECT charge_id FROM attempt WHERE currency = 'IDR' ORDER BY batch_id, line_no")
+    claimed = lab.sql("SELECT * FROM attempt WHERE currency = 'IDR' ORDER BY batch_id, charge_id")
     assert [one["charge_id"] for one in claimed] == [one["charge_id"] for one in rows if one["currency"] == "IDR"]
+    numbers = {batch_id: sorted(one["invoice_number"] for one in claimed if one["batch_id"] == batch_id)
+               for batch_id in batch_ids}  # fmt: skip
+    assert all(one["invoice_number"] == numbers[one["batch_id"]][one["line_no"] - 1] for one in claimed)
     assert batch_ids == [one["batch_id"] for one in batches]
 
 
