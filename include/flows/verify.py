@@ -22,6 +22,7 @@ from include.ledger.audit import (
     manifests_named,
     outcomes_without_witness,
     removed_by_housekeeping,
+    reports_not_named_on_batch,
     totals_that_differ,
 )
 from include.ledger.batches import Batch, all_batches
@@ -61,6 +62,7 @@ def _ledger(context: FlowContext) -> Iterator[str]:
         yield from outcomes_without_witness(connection, profile)
         yield from batches_out_of_step(connection, profile)
         yield from totals_that_differ(connection, profile)
+        yield from reports_not_named_on_batch(connection, profile)
         yield from decisions_without_event(connection, profile)
         yield from checks_switched_off(connection)
         yield from rows_that_refer_to_nothing(connection)

@@ -55,6 +55,15 @@ _TOTALS: Final = """
     ORDER BY b.batch_id
 """
 
+_UNNAMED: Final = """
+    SELECT f.file_name, b.file_name AS batch_name, count(*) AS lines
+    FROM report_line l JOIN attempt a ON a.invoice_number = l.invoice_number
+    JOIN report_file f ON f.report_id = l.report_id JOIN batch b ON b.batch_id = a.batch_id
+    WHERE f.profile = :profile AND l.line_class IN ('answer', 'amount_differs', 'repeat')
+      AND NOT EXISTS (SELECT 1 FROM report_batch r WHERE r.report_id = l.report_id AND r.batch_id = a.batch_id)
+    GROUP BY f.file_name, b.file_name ORDER BY f.file_name, b.file_name
+"""
+
 _UNRECORDED: Final[dict[str, str]] = {
     "hold": "SELECT scope || ' ' || subject AS subject, placed_by AS actor FROM hold WHERE profile = :profile",
     "approval": """
@@ -122,6 +131,15 @@ def totals_that_differ(connection: Connection, profile: str) -> Iterator[str]:
         yield (
             f"{row.file_name} was claimed with {row.line_count} attempts of {row.total_amount} in all, "
             f"but has {row.attempts} of {row.amount}."
+        )
+
+
+def reports_not_named_on_batch(connection: Connection, profile: str) -> Iterator[str]:
+    """Reports with lines on a batch that they are not kept as a report on: others were not compared with them."""
+    for row in connection.execute(text(dedent(_UNNAMED)), {"profile": profile}):
+        yield (
+            f"{row.file_name} has {row.lines} lines on {row.batch_name} and is not kept as a report on it: lines of "
+            "another report may contradict them unseen."
         )
 
 

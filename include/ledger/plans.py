@@ -280,7 +280,7 @@ def cancel_plans(
 
 def pays_for_planned(connection: Connection, profile: str, report_id: int) -> bool:
     """Whether a report pays for an attempt that has a decision, or was followed by another one."""
-    query = text(f"SELECT 1 FROM ({dedent(_PAID_BY_REPORT)}) s LIMIT 1")
+    query = text(f"SELECT 1 FROM ({dedent(_PAID_BY_REPORT)}) s LIMIT 1")  # noqa: S608
     return connection.execute(query, {"report_id": report_id, "profile": profile}).first() is not None
 
 

@@ -21,6 +21,11 @@ _LINES: Final = """
     FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
 """
 
+_SPEAKS_OF: Final = """
+    INSERT INTO report_batch (report_id, batch_id)
+    SELECT DISTINCT o.report_id, a.batch_id FROM attempt a JOIN outcome o ON o.invoice_number = a.invoice_number
+"""
+
 # Of each run, what it neither sent nor took for good.
 _PASSED_OVER: Final = """
     INSERT INTO run_charge (run_id, row_no, charge_id, customer_id, amount, currency, fate, reason)
@@ -65,7 +70,7 @@ def fill_ledger(database: Database, *, days: int, rows: int) -> int:
     try:
         attempts = LongHistory(Ledger.open(engine), last=LAST, rows=rows, days=days).fill()
         with engine.begin() as connection:
-            for statement in (_ANSWERS, *_DONE, _LINES, _PASSED_OVER, _REJECTED):
+            for statement in (_ANSWERS, *_DONE, _LINES, _SPEAKS_OF, _PASSED_OVER, _REJECTED):
                 connection.execute(sa.text(statement))
         _tidy(engine)
     finally:

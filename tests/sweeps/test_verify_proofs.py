@@ -96,6 +96,7 @@ _UNPROVED = f"""
         (_UNPROVED, "has no witness (person)"),
         ("DELETE FROM outcome WHERE status = 'paid'", "doku_charge_outcomes"),
         ("UPDATE batch SET state = 'delivered' WHERE batch_id = 1", "its last event says reconciled"),
+        ("DELETE FROM report_batch", "is not kept as a report on it"),
     ],
 )
 def test_a_change_in_the_ledger(played, statement, words):
@@ -278,6 +279,7 @@ def _grow_batch(context, scene, number, size, layout, now, source):
             f"line_class) SELECT {number}, line_no, invoice_number, amount, 'IDR', '0000', 'paid', 'answer' "
             f"FROM attempt WHERE batch_id = {number}"
         )
+        execute(f"INSERT INTO report_batch (report_id, batch_id) VALUES ({number}, {number})")
         execute(
             "INSERT INTO outcome (invoice_number, status, response_code, amount, decided_at, witness, report_id, "
             f"report_line_no) SELECT invoice_number, status, response_code, amount, '{moment}', 'report', report_id, "
