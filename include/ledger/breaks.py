@@ -358,6 +358,7 @@ def judge_lines(
     *,
     report_id: int,
     profile: str,
+    classes: Collection[str],
     partial: Collection[str],
     unlisted: Collection[str],
     at: datetime,
@@ -365,10 +366,22 @@ def judge_lines(
     """Open the breaks that single lines of a report are.
 
     Untied, another amount, given back or approved in part, an unlisted code.
+
+    Args:
+        connection: In a writing transaction.
+        report_id: Whose lines they are.
+        profile: Whose report it is.
+        classes: Those that there are among the lines: only what may be found is looked for.
+        partial: Codes of a partial approval, those of the report at least.
+        unlisted: Codes that nobody listed, those of the report at least.
+        at: Now.
     """
     terms = {"report_id": report_id, "profile": profile}
-    for statement in (_UNTIED, _AMOUNT, _REFUND):
-        _run(connection, _OPEN + statement, at, terms)
+    if "unexpected" in classes or "other_profile" in classes:
+        _run(connection, _OPEN + _UNTIED, at, terms)
+    if "amount_differs" in classes:
+        for statement in (_AMOUNT, _REFUND):
+            _run(connection, _OPEN + statement, at, terms)
     for statement, codes in ((_PARTIAL, partial), (_UNLISTED, unlisted)):
         if codes:
             listed: BindParameter[Any] = bindparam("codes", value=sorted(codes), expanding=True)

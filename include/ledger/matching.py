@@ -213,11 +213,7 @@ def match(connection: Connection, *, report_id: int, profile: str, codes: Specia
     connection.execute(classified(_CLASSIFY, codes), {**key, "profile": profile})
     give_outcomes(connection, report_id, at)
     _drop(connection, "staged_tied", "staged_again", "staged_said")
-    matched = Matched({row.line_class: int(row.lines) for row in connection.execute(text(_CLASSES), key)})
-    judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
-    connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
-    judge_attempts(connection, profile, at, one_line_each=alone)
-    return matched
+    return Matched(_judge(connection, report_id, profile, codes, at, one_line_each=alone))
 
 
 def note_matched(connection: Connection, matched: Matched) -> None:
@@ -249,10 +245,8 @@ def match_again(
     connection.execute(text(dedent(_READ_AGAIN)), key)
     give_outcomes(connection, report_id, at)
     _drop(connection, "staged_anew", "staged_tied", "staged_again", "staged_said")
-    judge_lines(connection, report_id=report_id, profile=profile, partial=codes.partial, unlisted=codes.unlisted, at=at)
+    _judge(connection, report_id, profile, codes, at)
     resolve_read_again(connection, profile, report_id, at)
-    connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
-    judge_attempts(connection, profile, at)
     return {row.words: int(row.lines) for row in rows}
 
 
@@ -271,6 +265,27 @@ def _compare(connection: Connection, report_id: int) -> bool:
         analyse(connection, "staged_said")
         return False
     return connection.execute(text("SELECT 1 FROM staged_again")).first() is None
+
+
+def _judge(
+    connection: Connection,
+    report_id: int,
+    profile: str,
+    codes: SpecialCodes,
+    at: datetime,
+    *,
+    one_line_each: bool = False,
+) -> dict[str, int]:
+    """Open the breaks that the lines of a report are; how many lines there are of each class."""
+    found = connection.execute(text(_CLASSES), {"report_id": report_id})
+    classes = {row.line_class: int(row.lines) for row in found}
+    judge_lines(
+        connection, report_id=report_id, profile=profile, classes=classes, partial=codes.partial,
+        unlisted=codes.unlisted, at=at,
+    )  # fmt: skip
+    connection.execute(text("CREATE TEMPORARY TABLE judged AS SELECT DISTINCT invoice_number FROM staged_line"))
+    judge_attempts(connection, profile, at, one_line_each=one_line_each)
+    return classes
 
 
 def classified(statement: str, codes: SpecialCodes) -> TextClause:
