@@ -22,8 +22,8 @@ from include.ledger.plans import (
     declines_by_word,
     declines_of_report,
     instruments,
-    is_planned,
     keep_decisions,
+    last_reading,
     lock_plans,
     lock_plans_of,
     move_missed_pay_days,
@@ -94,14 +94,14 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
     planner = planner_of(context)
     context.step("plan next: before decisions are kept")
     with context.ledger.write() as connection:
-        lock_plans(connection, context.profile.name)
+        lock_plans(connection, context.profile.billing_source)
         after = ""
         while page := declines_by_word(connection, context.profile.name, after):
             made += _decide_page(connection, planner, page, run_id, context.clock())
             after = page[-1].invoice_number
     made += plan_reports(context, reports, run_id, planner)
     with context.ledger.write() as connection:
-        lock_plans(connection, context.profile.name)
+        lock_plans(connection, context.profile.billing_source)
         cancel_plans(connection, context.profile.name, run_id, context.clock())
         _move_missed(connection, context, planner, run_id)
     context.step("plan next: committed")
@@ -111,29 +111,46 @@ def plan_next_attempts(context: FlowContext, run_id: int | None) -> Counter[str]
 def plan_reports(
     context: FlowContext, reports: Sequence[Report], run_id: int | None, planner: Planner | None = None
 ) -> Counter[str]:
-    """Decide on what reports declined, each once. The merchant is told of it when told of the report."""
+    """Decide on what reports declined, each once, and anew on one that is read again meanwhile.
+
+    The merchant is told of it when told of the report.
+    """
+    made: Counter[str] = Counter()
+    while left := _unplanned(context, reports):
+        made += _plan_each(context, left, run_id, planner or planner_of(context))
+    return made
+
+
+def _unplanned(context: FlowContext, reports: Sequence[Report]) -> list[tuple[Report, int]]:
+    """Those that are not decided on, each with the number of its last reading."""
     with context.ledger.read() as connection:
-        left = [report for report in reports if not is_planned(connection, report.report_id)]
-    if not left:
-        return Counter()
-    chosen = planner or planner_of(context)
-    # Whoever began to plan before these reports were matched has ended then; whoever begins later sees what they pay.
+        readings = [(report, *last_reading(connection, report.report_id)) for report in reports]
+    return [(report, reading) for report, reading, planned in readings if not planned]
+
+
+def _plan_each(
+    context: FlowContext, readings: Sequence[tuple[Report, int]], run_id: int | None, planner: Planner
+) -> Counter[str]:
+    # Whoever began to plan before these were matched has ended then; whoever begins later sees what they pay.
     with context.ledger.write() as connection:
-        lock_plans(connection, context.profile.name)
-    made = each_at_once(context.ledger, left, lambda report: _plan_report(context, report, run_id, chosen))
-    return sum(made, Counter[str]())
+        lock_plans(connection, context.profile.billing_source)
+    made = each_at_once(context.ledger, readings, lambda each: _plan_report(context, *each, run_id, planner))
+    return sum(made, Counter())
 
 
-def _plan_report(context: FlowContext, report: Report, run_id: int | None, planner: Planner) -> Counter[str]:
-    """Decide page by page."""
+def _plan_report(
+    context: FlowContext, report: Report, reading: int, run_id: int | None, planner: Planner
+) -> Counter[str]:
+    """Decide page by page on what a reading of a report declined."""
+    source = context.profile.billing_source
     with context.ledger.read() as connection:
         batch_ids = batches_of_report(connection, report.report_id)
     made: Counter[str] = Counter()
     after = 0
     while True:
         with context.ledger.write() as connection:
-            lock_plans_of(connection, report.profile, batch_ids)
-            page = _page_of_report(connection, report, after)
+            lock_plans_of(connection, source, batch_ids)
+            page = _page_of_report(connection, report, reading, after)
             made += _decide_page(connection, planner, page, run_id, context.clock(), report.report_id)
         if not page:
             break
@@ -142,20 +159,20 @@ def _plan_report(context: FlowContext, report: Report, run_id: int | None, plann
     with context.ledger.write() as connection:
         paid = pays_for_planned(connection, report.profile, report.report_id)
         if paid:  # what ends there may be planned of any batch
-            lock_plans(connection, report.profile)
+            lock_plans(connection, source)
         else:
-            lock_plans_of(connection, report.profile, batch_ids)
-        if not is_planned(connection, report.report_id):
+            lock_plans_of(connection, source, batch_ids)
+        if last_reading(connection, report.report_id) == (reading, False):
             if paid:
                 cancel_plans(connection, report.profile, run_id, context.clock(), report.report_id)
-            note_planned(connection, report.report_id, context.clock())
+            note_planned(connection, report.report_id, reading, context.clock())
         note_decided(connection, made.total())
     return made
 
 
-def _page_of_report(connection: Connection, report: Report, after: int) -> list[Decline]:
-    """Empty also where another copy of this task has done all of it meanwhile."""
-    if is_planned(connection, report.report_id):
+def _page_of_report(connection: Connection, report: Report, reading: int, after: int) -> list[Decline]:
+    """Empty also where another copy of this task has done all of it meanwhile, or it was read again."""
+    if last_reading(connection, report.report_id) != (reading, False):
         return []
     return declines_of_report(connection, report.report_id, report.profile, after)
 

@@ -16,7 +16,7 @@ from include.ledger.books import Line, keep_lines, refuse_unless_batch_ties, tot
 from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, enter
 from include.ledger.matching import lock_matching
-from include.ledger.plans import planned_since
+from include.ledger.plans import last_reading
 from include.ledger.reports import Report, note_written_back, reports_in
 from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.testimonies import untold_testimonies
@@ -129,11 +129,13 @@ def _write_report(context: FlowContext, report: Report) -> UpsertCounts:
     while not told:
         plan_reports(context, [report], None)  # one that came in after the planning: it is not told without
         with context.ledger.read() as connection:
-            planned_at = planned_since(connection, report.report_id)
+            reading, planned = last_reading(connection, report.report_id)
+        if not planned:  # it was read again just now
+            continue
         context.step("write back: before the merchant is told")
         counts += tell_all(context, outcomes_of_report(context.ledger, report.report_id))
         context.step("write back: merchant told")
         with context.ledger.write() as connection:
-            told = note_written_back(connection, report.report_id, planned_at, context.clock())
+            told = note_written_back(connection, report.report_id, reading, context.clock())
         context.step("write back: committed")
     return counts

@@ -13,7 +13,7 @@ from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, add_decision
 from include.ledger.layouts import layout_text
 from include.ledger.matching import lock_matching, match_again
-from include.ledger.reports import Report, advance_report, find_report, reports_named
+from include.ledger.reports import Report, find_report, note_read_again, reports_named
 from include.schemas.layout import parse_layout
 
 
@@ -47,7 +47,7 @@ def _again(context: FlowContext, report: Report, codes: ResponseCodes, by: str, 
             find_report(connection, report.report_id, for_update=True)  # nobody writes it back meanwhile
             changed = match_again(connection, report_id=report.report_id, profile=report.profile, codes=special, at=now)
             if changed:  # what comes next is decided on again, and the merchant is told again
-                advance_report(connection, report.report_id, ReportState.INGESTED, planned_at=None, judged_at=None)
+                note_read_again(connection, report.report_id)
             judge_charges(connection, report.profile, now)
             resolve_missing(connection, report.profile, now)
             note = Note(now, by, None, {"why": why, "content": report.content_digest, "changed": changed})

@@ -29,7 +29,7 @@ def setup_mended(context: FlowContext, *, by: str, why: str) -> str:
     now, spent = context.clock(), 0
     context.step("setup mended: before it is kept")
     with context.ledger.write() as connection:
-        lock_plans(connection, context.profile.name)
+        lock_plans(connection, context.profile.billing_source)
         waiting = waiting_for_setup(connection, context.profile.name)
         for row in waiting:
             decision = Decision(NextAction.RETRY, RULE, f"{by} says that the set-up is mended: {why}", first)

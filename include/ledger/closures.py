@@ -105,6 +105,6 @@ def close_charge(
     }
     if not insert_new(connection, closed_charge, [values]):
         return False
-    cancel_plan_of_closed(connection, profile, billing_source, charge_id, note.at)
+    cancel_plan_of_closed(connection, billing_source, charge_id, note.at)
     add_decision(connection, profile, "cancel" if reason == CANCELLED else "close", charge_id, note)
     return True

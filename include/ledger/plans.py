@@ -14,7 +14,7 @@ from include.domain.states import NextAction
 from include.ledger.bulk import insert_rows
 from include.ledger.growth import note_growth
 from include.ledger.store import lock
-from include.ledger.tables import ended_mandate, next_attempt, report_file, stopped_instrument
+from include.ledger.tables import attempt, ended_mandate, next_attempt, report_file, stopped_instrument
 from include.ledger.types import UtcDateTime
 
 PAGE_ROWS: Final = 5000
@@ -179,20 +179,20 @@ class Instrument:
         return [day for days in self.tries.values() for day in days]
 
 
-def lock_plans(connection: Connection, profile: str) -> None:
-    """One planner of a profile at a time, until the transaction ends."""
-    lock(connection, _lock_of(profile))
+def lock_plans(connection: Connection, billing_source: str) -> None:
+    """One planner of a billing source's charges at a time, until the transaction ends; they may be of two profiles."""
+    lock(connection, _lock_of(billing_source))
 
 
-def lock_plans_of(connection: Connection, profile: str, batch_ids: Sequence[int]) -> None:
+def lock_plans_of(connection: Connection, billing_source: str, batch_ids: Sequence[int]) -> None:
     """One planner at a time for what became of some batches; others may plan for other batches meanwhile."""
-    lock(connection, _lock_of(profile), shared=True)
+    lock(connection, _lock_of(billing_source), shared=True)
     for batch_id in sorted(batch_ids):
         lock(connection, f"planned:{batch_id}")
 
 
-def _lock_of(profile: str) -> str:
-    return f"plan:{profile}"
+def _lock_of(billing_source: str) -> str:
+    return f"plan:{billing_source}"
 
 
 def declines_of_report(connection: Connection, report_id: int, profile: str, after: int) -> list[Decline]:
@@ -284,17 +284,16 @@ def pays_for_planned(connection: Connection, profile: str, report_id: int) -> bo
     return connection.execute(query, {"report_id": report_id, "profile": profile}).first() is not None
 
 
-def cancel_plan_of_paid(connection: Connection, profile: str, invoice_number: str, now: datetime) -> None:
+def cancel_plan_of_paid(connection: Connection, invoice_number: str, now: datetime) -> None:
     """End the open plan of the charge of an attempt that is paid, by somebody's word."""
-    lock_plans(connection, profile)
+    query = select(attempt.c.billing_source).where(attempt.c.invoice_number == invoice_number)
+    lock_plans(connection, connection.execute(query).scalar_one())
     _cancel(connection, _OF_ATTEMPT, PAID, {"invoice_number": invoice_number}, None, now)
 
 
-def cancel_plan_of_closed(
-    connection: Connection, profile: str, billing_source: str, charge_id: str, now: datetime
-) -> None:
+def cancel_plan_of_closed(connection: Connection, billing_source: str, charge_id: str, now: datetime) -> None:
     """End the open plan of a charge that is closed."""
-    lock_plans(connection, profile)
+    lock_plans(connection, billing_source)
     _cancel(connection, _OF_CHARGE, CLOSED, {"billing_source": billing_source, "charge_id": charge_id}, None, now)
 
 
@@ -327,21 +326,17 @@ def note_decided(connection: Connection, added: int) -> None:
     note_growth(connection, next_attempt, added, "invoice_number", "version", "action")
 
 
-def note_planned(connection: Connection, report_id: int, now: datetime) -> None:
-    """All that a report declined is decided on."""
-    connection.execute(update(report_file).where(report_file.c.report_id == report_id).values(planned_at=now))
+def note_planned(connection: Connection, report_id: int, reading: int, now: datetime) -> None:
+    """All that a report declined is decided on, unless it was read again since that reading."""
+    where = (report_file.c.report_id == report_id, report_file.c.readings == reading)
+    connection.execute(update(report_file).where(*where).values(planned_at=now))
 
 
-def planned_since(connection: Connection, report_id: int) -> datetime | None:
-    """When all that a report declined was decided on; None: it is not, since the report was last read."""
-    query = select(report_file.c.planned_at).where(report_file.c.report_id == report_id)
-    planned_at: datetime | None = connection.execute(query).scalar_one()
-    return planned_at
-
-
-def is_planned(connection: Connection, report_id: int) -> bool:
-    """Whether all that a report declined is decided on, since the report was last read."""
-    return planned_since(connection, report_id) is not None
+def last_reading(connection: Connection, report_id: int) -> tuple[int, bool]:
+    """How many times a report was read, and whether all that it declined is decided on since."""
+    query = select(report_file.c.readings, report_file.c.planned_at).where(report_file.c.report_id == report_id)
+    found = connection.execute(query).one()
+    return found.readings, found.planned_at is not None
 
 
 def waiting_for_setup(connection: Connection, profile: str) -> list[Any]:

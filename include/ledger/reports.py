@@ -149,14 +149,18 @@ def advance_report(connection: Connection, report_id: int, state: ReportState, *
     connection.execute(update(report_file).where(where).values(state=state, **columns))
 
 
-def note_written_back(connection: Connection, report_id: int, planned_at: datetime | None, at: datetime) -> bool:
-    """The merchant was told of a report as it was planned then; False: it was read again since, and is to be told anew.
+def note_read_again(connection: Connection, report_id: int) -> None:
+    """A report means something else by now: it is judged, planned for and told anew."""
+    anew = {"readings": report_file.c.readings + 1, "planned_at": None, "judged_at": None}
+    advance_report(connection, report_id, ReportState.INGESTED, **anew)
+
+
+def note_written_back(connection: Connection, report_id: int, reading: int, at: datetime) -> bool:
+    """The merchant was told of a report as it was read then; False: it was read again since, and is to be told anew.
 
     Another copy of this task may have noted it before: then that holds.
     """
-    if planned_at is None:
-        return False
-    where = (report_file.c.report_id == report_id, report_file.c.planned_at == planned_at)
+    where = (report_file.c.report_id == report_id, report_file.c.readings == reading)
     values = {"state": ReportState.WRITTEN_BACK, "written_back_at": at}
     return connection.execute(update(report_file).where(*where).values(**values)).rowcount == 1
 

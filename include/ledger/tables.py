@@ -449,6 +449,7 @@ report_file = Table(
     Column("planned_at", UtcDateTime, comment="What comes next is decided for all that it declined"),
     Column("written_back_at", UtcDateTime),
     Column("file_removed_at", UtcDateTime, comment="Housekeeping removed the kept file; its digest stays"),
+    Column("readings", Integer, nullable=False, server_default="1", comment="How many times it was taken in"),
     Column(
         "judged_at", UtcDateTime, comment="What several attempts of its charges are to one another was judged since"
     ),

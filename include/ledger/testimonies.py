@@ -99,7 +99,7 @@ def keep_testimony(connection: Connection, profile: str, said: Testimony, why: s
             )
         )
     if said.status in (OutcomeStatus.PAID, OutcomeStatus.REVERSED):
-        cancel_plan_of_paid(connection, profile, said.invoice_number, said.said_at)
+        cancel_plan_of_paid(connection, said.invoice_number, said.said_at)
     terms = {"profile": profile, **seen, "by": said.said_by, "why": why}
     moment = bindparam("at", value=said.said_at, type_=UtcDateTime)
     connection.execute(text(dedent(_SETTLED)).bindparams(moment), terms)

@@ -1,6 +1,8 @@
 """References that PostgreSQL checks by statement: in a ledger that was upgraded, restored, or is used in odd ways."""
 
 import subprocess
+import threading
+import time
 from typing import Any, Final
 
 import pytest
@@ -120,6 +122,7 @@ def test_a_ledger_is_upgraded_with_all_it_holds(engine):
     assert (recent.judged_at, recent.planned_at is None) == (None, False), "it may have come in after the judging"
     for row in after["report_file"]:
         row.pop("judged_at")
+        assert row.pop("readings") == 1
     assert [row.pop("report_id") for row in after["next_attempt"]] == [None]
     assert {name: rows for name, rows in after.items() if rows} == {name: rows for name, rows in before.items() if rows}
     assert set(_REFERRING) <= {name for name, rows in after.items() if rows}
@@ -128,6 +131,25 @@ def test_a_ledger_is_upgraded_with_all_it_holds(engine):
         _refused(connection, _RUN_CHARGE, run_id=9)
         _refused(connection, "UPDATE next_attempt SET report_id = 9")
         connection.execute(sa.text("UPDATE next_attempt SET report_id = 2"))
+
+
+def test_an_upgrade_waits_for_a_report_that_is_taken_in_and_knows_its_batches(engine):
+    _upgrade(engine, "0003")
+    upgrade = threading.Thread(target=schema.upgrade, args=(engine, "sandbox", MORNING))
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'report_line'::regclass")
+    with engine.begin() as task:  # of the release before
+        task.execute(sa.text("SELECT * FROM report_file WHERE report_id = 2 FOR UPDATE"))
+        line = "(report_id, line_no, invoice_number, response_code, status, line_class)"
+        task.execute(sa.text(f"INSERT INTO report_line {line} VALUES (2, 1, {_INVOICE}, '0051', 'declined', 'repeat')"))
+        upgrade.start()
+        until = time.monotonic() + 10
+        while not task.scalar(waiting):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        task.execute(sa.text("UPDATE report_file SET state = 'ingested' WHERE report_id = 2"))
+    upgrade.join()
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(tables.report_batch)).all() == [(1, 1), (2, 1)]
 
 
 @pytest.mark.parametrize("revision", ["0002", "head"])

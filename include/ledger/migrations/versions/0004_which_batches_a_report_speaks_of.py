@@ -1,7 +1,7 @@
-"""Which batches a report speaks of
+"""Which batches a report speaks of, and how often it was read
 
 Most batches are answered by one report: then none of its lines has to be held against all lines that there ever were.
-The reports that are there are looked through once.
+The reports that are there are looked through once; each counts as read once, for only what is still to come matters.
 """
 
 import sqlalchemy as sa
@@ -19,6 +19,8 @@ _FILL = """
 
 
 def upgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":  # first of all: whoever is writing lines is waited for
+        op.execute("LOCK TABLE report_line IN SHARE MODE")
     op.create_table(
         "report_batch",
         sa.Column("report_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -29,6 +31,8 @@ def upgrade() -> None:
         comment="Which batches the lines of a report tie to",
     )
     op.create_index(op.f("ix_report_batch_batch_id"), "report_batch", ["batch_id"])
-    if op.get_bind().dialect.name == "postgresql":  # whoever is writing lines is waited for
-        op.execute("LOCK TABLE report_line IN SHARE MODE")
     op.execute(_FILL)
+    comment = "How many times it was taken in"
+    op.add_column(
+        "report_file", sa.Column("readings", sa.Integer(), nullable=False, server_default="1", comment=comment)
+    )
