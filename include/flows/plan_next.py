@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from include.doku.codes import ResponseCode, ResponseCodes
-from include.domain.networks import network_of_card, network_of_name
+from include.domain.networks import network_of_card
 from include.domain.retry import STOPS, STRICTNESS, ClaimTerms, Code, Decision, Declined, Limits, Rules, decide
 from include.domain.states import NextAction, ReportState
 from include.flows.at_once import each_at_once
@@ -63,7 +63,7 @@ class Planner:
             tries_in_period=one.tries_of_charge if one.tries_in_period is None else one.tries_in_period,
             on_token=tuple(sorted(known.all_tries)) if known else (),
             on_token_and_amount=tuple(sorted(tries.get((one.currency, one.amount), ()))),
-            network=network_of(one) or network_of_card(known.masked_card if known else None),
+            network=one.card_network or network_of_card(known.masked_card if known else None),
             advice_code=one.advice_code,
         )
         last = one.due_date + self.late_window
@@ -213,11 +213,6 @@ def claim_terms(context: FlowContext, execute_date: date) -> ClaimTerms:
     )
 
 
-def network_of(one: Decline) -> str | None:
-    """The card network of an attempt, if its charge or its answer tell."""
-    return network_of_name(one.network) or network_of_card(one.masked_card)
-
-
 def as_code(found: ResponseCode) -> Code:
     """A response code as the rules see it."""
     meaning = found.meaning if found.listed else "not in codes.toml"
@@ -245,7 +240,7 @@ def _decide_page(
     longest = max((cap.days for cap in planner.rules.caps), default=0)
     oldest = min((one.execute_date for one in page), default=planner.first) - timedelta(days=longest)
     tokens = {one.token_fingerprint for one in page if one.token_fingerprint}
-    nameless = {one.token_fingerprint for one in page if one.token_fingerprint and network_of(one) is None}
+    nameless = {one.token_fingerprint for one in page if one.token_fingerprint and one.card_network is None}
     known = instruments(connection, tokens, oldest, nameless)
     decided: dict[str, tuple[Decline, Decision]] = {}
     for one in page:

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from operator import itemgetter
 from textwrap import dedent
 from typing import Any, Final
 
 from sqlalchemy import Connection, Date, TextClause, bindparam, insert, select, text, update
 
+from include.domain.networks import network_of_card, network_of_name
 from include.domain.retry import STOPS, STRICTNESS, Decision
 from include.domain.states import NextAction
 from include.ledger.bulk import insert_rows
@@ -164,6 +166,11 @@ class Decline:
     version: int
     strictness: int | None
     position: int
+
+    @cached_property
+    def card_network(self) -> str | None:
+        """The card network, if the charge or the answer tell."""
+        return network_of_name(self.network) or network_of_card(self.masked_card)
 
 
 @dataclass(frozen=True)
