@@ -38,6 +38,14 @@ _NO_ATTEMPT: Final = """
     ORDER BY t.reference
 """
 
+_NO_ANSWER: Final = """
+    SELECT DISTINCT t.billing_number, t.expected_on FROM bill_testimony t
+    WHERE t.profile = :profile AND t.reference IS NULL AND NOT EXISTS (
+        SELECT 1 FROM bill_attempt a WHERE a.profile = t.profile AND a.billing_source = t.billing_source
+          AND a.billing_number = t.billing_number AND a.expected_on = t.expected_on)
+    ORDER BY t.billing_number, t.expected_on
+"""
+
 _PAID_TWICE: Final = """
     SELECT c.charge_id, count(*) AS times FROM bill_attempt a
     JOIN bill_charge c ON c.billing_source = a.billing_source AND c.billing_number = a.billing_number
@@ -74,6 +82,7 @@ _QUESTIONS: Final = (
     (_NO_WITNESS, "Outcome {status} of transaction {reference} has no witness ({witness})."),
     (_NO_OUTCOME, "Transaction {reference} (charge {charge_id}) has no outcome."),
     (_NO_ATTEMPT, "Transaction {reference} was spoken of, and is not in the books."),
+    (_NO_ANSWER, "Charge {billing_number}/{expected_on} was spoken of, and is not in the books."),
     (_PAID_TWICE, "Charge {charge_id} was collected {times} times, and no break says so."),
     (_AMOUNTS, "Charge {charge_id} expects {expected}, but DOKU was answered {answered}."),
     (_UNTIED, "Transaction {reference} belongs to no expected charge, and no break says so."),

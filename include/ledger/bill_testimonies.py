@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, exists, select, tuple_
 
 from include.domain.bill_judgement import Meaning, Said
 from include.domain.states import UNRESOLVED, BreakKind, OutcomeStatus
-from include.ledger.bill_tables import bill_outcome, bill_testimony
+from include.ledger.bill_tables import bill_attempt, bill_charge, bill_outcome, bill_testimony
 from include.ledger.once import insert_new
 from include.ledger.tables import recon_break
 
@@ -65,6 +65,21 @@ def said_of_charges(
         for one in _said(connection, profile, read, bill_testimony.c.reference.is_(None), of_some):
             found.setdefault((one.billing_number, cast("date", one.expected_on)), []).append(one)
     return found
+
+
+def answered_before_set(connection: Connection, profile: str) -> list[tuple[str, date]]:
+    """Charges that are set by now, and of which what was said before is in no books; by billing number and day."""
+    t, c, a = bill_testimony.c, bill_charge.c, bill_attempt.c
+    same = and_(
+        c.billing_source == t.billing_source, c.billing_number == t.billing_number, c.expected_on == t.expected_on
+    )
+    known = exists().where(
+        a.profile == t.profile, a.billing_source == t.billing_source, a.billing_number == t.billing_number,
+        a.expected_on == t.expected_on,
+    )  # fmt: skip
+    where = (t.profile == profile, t.reference.is_(None), ~known)
+    columns = select(t.billing_number, t.expected_on).select_from(bill_testimony.join(bill_charge, same))
+    return [(row[0], row[1]) for row in connection.execute(columns.where(*where).distinct())]
 
 
 def decided_by_now(connection: Connection, profile: str, read: Reader) -> set[str]:

@@ -90,6 +90,13 @@ _LATE_VOID = payment("R-1", paid_at=MORNING + timedelta(days=30), **_VOID)
 
 @example(case=([payment("R-1"), _LATE_VOID], [_LATE_VOID, payment("R-1")], False))
 @example(case=([("status", "paid", None, 1), payment("R-1")], [payment("R-1"), ("status", "paid", None, 1)], True))
+@example(
+    case=(
+        [payment("R-2", paid_at=MORNING + timedelta(days=35)), ("status", "declined", None, 7)],
+        [("status", "declined", None, 7), payment("R-2", paid_at=MORNING + timedelta(days=35))],
+        True,
+    )
+)
 @settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], phases=PHASES
 )

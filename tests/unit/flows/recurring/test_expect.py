@@ -136,6 +136,20 @@ def test_an_answer_without_a_reference_is_no_second_payment_when_the_notificatio
     assert told == [{"charge_id": DAY, "attempt_no": 1, "reference": "R-1"}]
 
 
+@pytest.mark.parametrize("status", ["paid", "declined"])
+def test_an_answer_about_a_charge_that_is_not_set_yet_counts_once_it_is(bills_on_each, status):
+    bills = bills_on_each
+    bills.register()
+    bills.merchant.later(hours=2)
+    bills.says("status", status, None, date(2026, 11, 20))
+    assert bills.status(placeholder(DAY)) is None
+    assert f"Charge {DAY} was spoken of, and is not in the books." in list(findings_of_bills(bills.merchant.context))
+    assert expect_charges(bills.merchant.context).judged == 1
+    assert bills.status(placeholder(DAY)) == status
+    assert expect_charges(bills.merchant.context).judged == 0
+    assert list(findings_of_bills(bills.merchant.context)) == []
+
+
 def test_dokus_own_reference_may_be_the_charge_id_itself(bills, doku):
     """What stands in its place while it is not known is never taken for it, nor it for what stands in its place."""
     _with(bills, doku)
