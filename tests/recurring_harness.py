@@ -17,6 +17,7 @@ from include.flows.recurring.payments import apply_payment
 from include.flows.recurring.terms import reader_of, terms_of
 from include.ledger.bill_payments import judge, lock_charges
 from include.ledger.bill_tables import bill, bill_attempt, bill_charge, bill_outcome, bill_testimony, bill_told
+from include.ledger.bill_telling import all_told
 from include.ledger.bill_testimonies import keep_said
 from include.ledger.bills import BillEvent, Key, happen
 from include.ledger.inbox import Arrived, Waiting, conclude, store
@@ -148,6 +149,15 @@ class Bills:
             "breaks": "SELECT kind, subject, invoice_number, amount, details, state FROM recon_break "
             "WHERE closed_reason IS NULL OR closed_reason NOT LIKE 'what was said since%'",
         }
-        return {
+        found = {
             name: sorted((tuple(row.values()) for row in self.sql(query)), key=repr) for name, query in queries.items()
         }
+        return {**found, "told": self._told()}
+
+    def _told(self) -> list[tuple[Any, ...]]:
+        """What the merchant is told of transactions of their own charges; which others they were of before is order."""
+        with self.merchant.ledger.read() as connection:
+            rows = all_told(connection, self.merchant.profile.name)
+        names = ("charge_id", "reference", "status", "amount", "response_code", "approval_code")
+        own = (row for row in rows if "of another charge" not in (row["response_message"] or ""))
+        return sorted((tuple(row[name] for name in names) for row in own), key=repr)

@@ -14,13 +14,14 @@ from include.ledger.types import UtcDateTime
 _TOLD: Final = """
     SELECT t.charge_id, t.attempt_no, t.reference, c.billing_source, c.profile, c.currency,
            c.expected_on AS execute_date,
-           CASE WHEN c.expected_on = a.expected_on THEN coalesce(a.amount, c.amount, 0) ELSE 0 END AS amount,
-           CASE WHEN c.expected_on = a.expected_on THEN o.status ELSE 'withdrawn' END AS status,
-           CASE WHEN c.expected_on = a.expected_on THEN o.response_code END AS response_code,
-           CASE WHEN c.expected_on = a.expected_on THEN coalesce(o.response_message, o.proof)
-                ELSE 'the transaction is of another charge: ' || coalesce(CAST(a.expected_on AS VARCHAR(10)), 'none')
+           CASE WHEN {own} THEN coalesce(a.amount, c.amount, 0) ELSE 0 END AS amount,
+           CASE WHEN {own} THEN o.status ELSE 'withdrawn' END AS status,
+           CASE WHEN {own} THEN o.response_code END AS response_code,
+           CASE WHEN {own} THEN coalesce(o.response_message, o.proof)
+                ELSE 'the transaction is of another charge: '
+                     || coalesce(a.billing_number || '/' || CAST(a.expected_on AS VARCHAR(10)), 'none')
            END AS response_message,
-           CASE WHEN c.expected_on = a.expected_on THEN o.approval_code END AS approval_code,
+           CASE WHEN {own} THEN o.approval_code END AS approval_code,
            o.decided_at{more}
     FROM bill_told t
     JOIN bill_charge c ON c.profile = t.profile AND c.charge_id = t.charge_id
@@ -30,6 +31,8 @@ _TOLD: Final = """
                       WHERE s.profile = o.profile AND s.reference = o.reference AND s.strength > o.strength)
     WHERE t.profile = :profile
 """
+# The day alone is no charge: another bill may have it too.
+_OWN: Final = "c.billing_number = a.billing_number AND c.expected_on = a.expected_on"
 _UNTOLD: Final = " AND t.told_at IS NULL"
 _PAGE: Final = " ORDER BY t.charge_id, t.attempt_no LIMIT :rows"
 _AGAIN: Final = " AND t.charge_id BETWEEN :first AND :last"
@@ -66,14 +69,15 @@ def note_charges_told(connection: Connection, profile: str, page: Sequence[Row],
 
 def all_told(connection: Connection, profile: str) -> list[Row]:
     """All rows of a profile as the merchant should have them, with `told_at`: null where they do not yet."""
-    statement = text(dedent(_TOLD.format(more=", t.told_at"))).columns(
+    statement = text(dedent(_TOLD.format(own=_OWN, more=", t.told_at"))).columns(
         execute_date=Date, decided_at=UtcDateTime, told_at=UtcDateTime
     )
     return [dict(row) for row in connection.execute(statement, {"profile": profile}).mappings()]
 
 
 def _rows(connection: Connection, which: str, **terms: Any) -> list[Row]:
-    statement = text(dedent(_TOLD.format(more="")) + _UNTOLD + which).columns(execute_date=Date, decided_at=UtcDateTime)
+    told = dedent(_TOLD.format(own=_OWN, more=""))
+    statement = text(told + _UNTOLD + which).columns(execute_date=Date, decided_at=UtcDateTime)
     return [dict(row) for row in connection.execute(statement, terms).mappings()]
 
 

@@ -112,6 +112,23 @@ def test_a_transaction_that_turns_out_to_be_of_another_charge_is_taken_back_at_t
     assert list(findings(bills.merchant.context)) == []
 
 
+def test_a_transaction_that_turns_out_to_be_of_another_bill_is_taken_back_from_the_first(bills_on_each):
+    """Of the same day, too: one payment never makes two charges paid at the merchant."""
+    bills = bills_on_each
+    bills.register()
+    bills.register("B-2")
+    bills.merchant.later(days=2)
+    bills.notify(payment("R-1", code="0051"))
+    tell_charges(bills.merchant.context)
+    bills.notify(payment("R-1", "B-2"))
+    tell_charges(bills.merchant.context)
+    told = bills.merchant.told()
+    assert told["B-2/2026-11-20", 1]["status"] == "paid"
+    assert told["B-1/2026-11-20", 1]["status"] == "withdrawn"
+    assert "B-2/2026-11-20" in told["B-1/2026-11-20", 1]["response_message"]
+    assert list(findings(bills.merchant.context)) == []
+
+
 class Killed(BaseException):
     """The process ends here."""
 
