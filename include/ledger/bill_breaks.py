@@ -170,7 +170,8 @@ def _keep(connection: Connection, profile: str, matter: Matter, known: Mapping[s
         return
     more = any(known[name] != value for name, value in says.items())
     by_rule = known["state"] == BreakState.RESOLVED and known["closed_by"] == RULE
-    over_anew = matter.over is not None and (known["state"] != BreakState.RESOLVED or more)
+    for_another_reason = by_rule and known["closed_reason"] != matter.over
+    over_anew = matter.over is not None and (known["state"] != BreakState.RESOLVED or more or for_another_reason)
     open_anew = matter.over is None and (more or by_rule)
     if over_anew or open_anew:
         where = recon_break.c.break_id == known["break_id"]

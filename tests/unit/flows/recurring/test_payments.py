@@ -95,6 +95,22 @@ def test_a_second_payment_of_a_charge_is_collected_twice_until_it_is_given_back(
     assert ("collected_twice", "B-1/2026-11-20") in bills.breaks(resolved=True)
 
 
+def test_a_second_payment_that_was_given_back_says_so_whatever_was_said_between(bills_on_each):
+    """Never that it was no second payment: the trail shows that money was collected twice."""
+    bills = bills_on_each
+    bills.register()
+    bills.register("B-2")
+    reason = "SELECT closed_reason FROM recon_break WHERE kind = 'collected_twice'"
+    bills.says("status", "paid", "R-1", None, charged_on=date(2026, 11, 20))
+    bills.notify(payment("R-2"))
+    bills.says("person", "reversed", None, date(2026, 11, 20))
+    assert bills.sql(reason) == [{"closed_reason": "all but one payment were given back"}]
+    bills.notify(payment("R-1", "B-2"))
+    assert bills.sql(reason) == [{"closed_reason": "what was said since shows that it is none"}]
+    bills.notify(payment("R-1"))
+    assert bills.sql(reason) == [{"closed_reason": "all but one payment were given back"}]
+
+
 def test_an_amount_that_differs_is_a_break_and_so_is_one_that_nobody_knew(bills):
     bills.register()
     bills.register("B-2", amount=None)
