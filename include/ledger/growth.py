@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Table
 
-from include.ledger.work_tables import analyse
+from include.ledger.work_tables import analyse, rows_known
 
 _LEAST: Final = 2000
 _SHARE: Final = 0.5
@@ -19,8 +19,5 @@ def note_growth(connection: Connection, table: Table, added: int, *columns: str)
     """
     if connection.dialect.name != "postgresql" or added < _LEAST:
         return
-    known = connection.scalar(
-        text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)"), {"name": table.name}
-    )
-    if added > _SHARE * (known or 0):
+    if added > _SHARE * rows_known(connection, table.name):
         analyse(connection, f'"{table.name}"', *columns)

@@ -11,10 +11,19 @@ from sqlalchemy import Date, bindparam, text
 from include.domain.money import CURRENCY_EXPONENT
 from include.ledger.store import Ledger
 from include.ledger.types import UtcDateTime
+from include.ledger.work_tables import looked_up
 
-_COLUMNS: Final = """
+# A plan is told until an attempt follows it.
+_NEXT: Final = """
+    (SELECT CASE WHEN p.action = 'retry'
+                  AND NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = p.invoice_number)
+                 THEN p.planned_on END
+     FROM next_attempt p WHERE p.invoice_number = a.invoice_number ORDER BY p.version DESC LIMIT 1)
+"""
+
+_COLUMNS: Final = f"""
     a.billing_source, a.profile, a.charge_id, a.attempt_no, a.invoice_number, a.amount, a.currency, a.execute_date,
-    b.file_name AS batch_name, planned.planned_on AS next_attempt_on
+    b.file_name AS batch_name, {_NEXT.strip()} AS next_attempt_on
 """
 
 PAGE_ROWS: Final = 10_000
@@ -42,23 +51,10 @@ _FOR_ALL_ROWS: Final = (
     "datestyle = 'ISO, YMD'",
     "work_mem = '64MB'",
     "enable_hashagg = off",  # one page after the other, instead of all of them in memory
-    "enable_hashjoin = off",  # looked up by index: see `work_tables.looked_up`
-    "enable_mergejoin = off",
     "cursor_tuple_fraction = 1",
     "idle_in_transaction_session_timeout = 0",
 )
 _ARRAYS: Final = ", ".join(f"CAST(array_agg({_FORMS.get(name, name)}) AS text) AS {name}" for name in TOLD_COLUMNS)
-
-# A plan is told until an attempt follows it.
-_NEXT: Final = """
-    LEFT JOIN (
-        SELECT p.invoice_number, p.planned_on FROM next_attempt p
-        WHERE p.action = 'retry'
-          AND NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = p.invoice_number)
-          AND NOT EXISTS (SELECT 1 FROM next_attempt x
-                          WHERE x.invoice_number = p.invoice_number AND x.version > p.version)
-    ) planned ON planned.invoice_number = a.invoice_number
-"""
 
 # The strongest of an attempt's outcomes is the one it has.
 _STRONGEST: Final = """
@@ -70,7 +66,7 @@ _CLAIMS: Final = f"""
     SELECT {_COLUMNS}, coalesce(o.status, 'in_flight') AS status, o.response_code, o.proof AS response_message,
            o.approval_code, o.decided_at, a.line_no AS position
     FROM attempt a JOIN batch b ON b.batch_id = a.batch_id
-    LEFT JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST} {_NEXT}
+    LEFT JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST}
     WHERE a.batch_id = :id
 """  # noqa: S608 - no value of anybody's is put in
 
@@ -80,14 +76,14 @@ _REPORTED: Final = f"""
     FROM report_line l
     JOIN attempt a ON a.invoice_number = l.invoice_number
     JOIN batch b ON b.batch_id = a.batch_id
-    JOIN outcome o ON o.invoice_number = l.invoice_number {_NEXT}
+    JOIN outcome o ON o.invoice_number = l.invoice_number
     WHERE l.report_id = :id AND l.line_class IN ('answer', 'amount_differs') AND {_STRONGEST}
 """  # noqa: S608
 
 _WITHDRAWN: Final = f"""
     SELECT {_COLUMNS}, o.status, o.response_code, o.proof AS response_message, o.approval_code, o.decided_at,
            a.line_no AS position
-    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number {_NEXT}
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number
     WHERE a.batch_id = :id AND {_STRONGEST}
 """  # noqa: S608
 
@@ -95,7 +91,7 @@ _WITHDRAWN: Final = f"""
 _OF_ATTEMPT: Final = f"""
     SELECT {_COLUMNS}, o.status, o.response_code, coalesce(o.response_message, o.proof) AS response_message,
            o.approval_code, o.decided_at, a.line_no AS position
-    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number {_NEXT}
+    FROM attempt a JOIN batch b ON b.batch_id = a.batch_id JOIN outcome o ON o.invoice_number = a.invoice_number
     WHERE a.invoice_number = :invoice_number AND {_STRONGEST}
 """  # noqa: S608
 
@@ -126,7 +122,7 @@ _DECIDED: Final = f"""
     SELECT {_COLUMNS}, o.status, o.response_code, coalesce(o.response_message, o.proof) AS response_message,
            o.approval_code, o.decided_at, d.version AS position
     FROM next_attempt d JOIN attempt a ON a.invoice_number = d.invoice_number JOIN batch b ON b.batch_id = a.batch_id
-    JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST} {_NEXT}
+    JOIN outcome o ON o.invoice_number = a.invoice_number AND {_STRONGEST}
     WHERE d.told_at IS NULL AND d.report_id IS NULL AND a.profile = :profile
     ORDER BY d.invoice_number, d.version LIMIT :rows
 """  # noqa: S608
@@ -225,7 +221,9 @@ class Telling:
             for setting in _FOR_ALL_ROWS:
                 connection.execute(text(f"SET LOCAL {setting}"))
             streamed = connection.execution_options(stream_results=True, yield_per=1)
-            for row in streamed.execute(query, {"id": self.key, "rows": PAGE_ROWS}).mappings():
+            with looked_up(connection):
+                found = streamed.execute(query, {"id": self.key, "rows": PAGE_ROWS})
+            for row in found.mappings():
                 yield ColumnPage(row["told_count"], {name: row[name] for name in TOLD_COLUMNS})
 
 
