@@ -220,9 +220,9 @@ class Telling:
         with self.ledger.read() as connection:
             for setting in _FOR_ALL_ROWS:
                 connection.execute(text(f"SET LOCAL {setting}"))
-            streamed = connection.execution_options(stream_results=True, yield_per=1)
+            streamed = {"stream_results": True, "yield_per": 1}
             with looked_up(connection):
-                found = streamed.execute(query, {"id": self.key, "rows": PAGE_ROWS})
+                found = connection.execute(query, {"id": self.key, "rows": PAGE_ROWS}, execution_options=streamed)
             for row in found.mappings():
                 yield ColumnPage(row["told_count"], {name: row[name] for name in TOLD_COLUMNS})
 

@@ -36,8 +36,10 @@ def _told(scene: Any) -> list[tuple[Any, ...]]:
         return connection.execute(sa.text("SELECT * FROM doku_charge_outcomes ORDER BY charge_id, attempt_no")).all()
 
 
-def test_columns_tell_the_merchant_what_rows_do(worked: Any, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("attempts", [-1, 500_000], ids=["in an old ledger", "in a young one"])
+def test_columns_tell_the_merchant_what_rows_do(worked: Any, monkeypatch: pytest.MonkeyPatch, attempts: int):
     monkeypatch.setattr("include.ledger.writeback.PAGE_ROWS", 70)
+    monkeypatch.setattr("include.ledger.work_tables._MANY", attempts)
     with by_flows.context_of(worked, _at_seven) as context:
         for telling in (claims_of_batch(context.ledger, 1), outcomes_of_report(context.ledger, 1)):
             engine = worked.billing.engine()

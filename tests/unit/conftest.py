@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.domain.connection import ConnectionSettings
-from include.ledger import schema, tables
+from include.ledger import schema, tables, work_tables
 from include.ledger.store import ledger_engine
 from tests.doku_simulator.keys import KeyRing
 from tests.flows_harness import MORNING, Merchant
@@ -135,6 +135,12 @@ def make_merchant(ledger_file: Path, tmp_path: Path, doku_keys: Path) -> Iterato
     for merchant in made:
         merchant.ledger.engine.dispose()
         merchant.billing.dispose()
+
+
+@pytest.fixture(autouse=True)
+def as_in_an_old_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements go the way that they go in a ledger of many attempts: it is the one that asks for something."""
+    monkeypatch.setattr(work_tables, "_MANY", -1)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import pytest
 import sqlalchemy as sa
 
-from include.ledger import work_tables
 from include.ledger.store import ledger_engine
 from include.ledger.work_tables import looked_up
 from tests.unit.conftest import POSTGRESQL
@@ -16,8 +15,7 @@ def _joins(connection):
 
 
 @pytest.mark.parametrize("ledger_settings", [POSTGRESQL], indirect=True)
-def test_rows_are_looked_up_by_index_until_the_block_or_the_transaction_ends(ledger_settings, monkeypatch):
-    monkeypatch.setattr(work_tables, "_MANY", -1)
+def test_rows_are_looked_up_by_index_until_the_block_or_the_transaction_ends(ledger_settings):
     engine = ledger_engine(ledger_settings)
     with engine.connect() as connection:
         with looked_up(connection):
