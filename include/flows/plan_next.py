@@ -23,15 +23,13 @@ from include.ledger.plans import (
     declines_of_report,
     instruments,
     keep_decisions,
-    last_reading,
     lock_plans,
     lock_plans_of,
     move_missed_pay_days,
     note_decided,
-    note_planned,
     pays_for_planned,
 )
-from include.ledger.reports import Report, batches_of_report, reports_in
+from include.ledger.reports import Report, batches_of_report, last_reading, note_planned, reports_in
 from include.ledger.runs import last_claimed_date
 from include.schemas.retry_rules import rules_of
 

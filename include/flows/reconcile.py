@@ -16,8 +16,7 @@ from include.ledger.books import Line, keep_lines, refuse_unless_batch_ties, tot
 from include.ledger.breaks import judge_charges, resolve_missing
 from include.ledger.events import Note, enter
 from include.ledger.matching import lock_matching
-from include.ledger.plans import last_reading
-from include.ledger.reports import Report, note_written_back, reports_in
+from include.ledger.reports import Report, last_reading, note_written_back, reports_in
 from include.ledger.runs import Run, advance_run, find_run
 from include.ledger.testimonies import untold_testimonies
 from include.ledger.writeback import has_untold_decisions, outcomes_of_report

@@ -8,7 +8,7 @@ from operator import itemgetter
 from textwrap import dedent
 from typing import Any, Final
 
-from sqlalchemy import Connection, Date, TextClause, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Date, TextClause, bindparam, insert, select, text
 
 from include.domain.networks import network_of_card, network_of_name
 from include.domain.retry import STOPS, STRICTNESS, Decision
@@ -16,7 +16,7 @@ from include.domain.states import NextAction
 from include.ledger.bulk import insert_rows
 from include.ledger.growth import note_growth
 from include.ledger.store import lock
-from include.ledger.tables import attempt, ended_mandate, next_attempt, report_file, stopped_instrument
+from include.ledger.tables import attempt, ended_mandate, next_attempt, stopped_instrument
 from include.ledger.types import UtcDateTime
 
 PAGE_ROWS: Final = 5000
@@ -331,19 +331,6 @@ def move_missed_pay_days(
 def note_decided(connection: Connection, added: int) -> None:
     """Let the planner see how many decisions there are by now; last in a transaction, for until its end others wait."""
     note_growth(connection, next_attempt, added, "invoice_number", "version", "action")
-
-
-def note_planned(connection: Connection, report_id: int, reading: int, now: datetime) -> None:
-    """All that a report declined is decided on, unless it was read again since that reading."""
-    where = (report_file.c.report_id == report_id, report_file.c.readings == reading)
-    connection.execute(update(report_file).where(*where).values(planned_at=now))
-
-
-def last_reading(connection: Connection, report_id: int) -> tuple[int, bool]:
-    """How many times a report was read, and whether all that it declined is decided on since."""
-    query = select(report_file.c.readings, report_file.c.planned_at).where(report_file.c.report_id == report_id)
-    found = connection.execute(query).one()
-    return found.readings, found.planned_at is not None
 
 
 def waiting_for_setup(connection: Connection, profile: str) -> list[Any]:

@@ -149,10 +149,23 @@ def advance_report(connection: Connection, report_id: int, state: ReportState, *
     connection.execute(update(report_file).where(where).values(state=state, **columns))
 
 
+def last_reading(connection: Connection, report_id: int) -> tuple[int, bool]:
+    """How many times a report was read, and whether all that it declined is decided on since."""
+    query = select(report_file.c.readings, report_file.c.planned_at).where(report_file.c.report_id == report_id)
+    found = connection.execute(query).one()
+    return found.readings, found.planned_at is not None
+
+
 def note_read_again(connection: Connection, report_id: int) -> None:
     """A report means something else by now: it is judged, planned for and told anew."""
     anew = {"readings": report_file.c.readings + 1, "planned_at": None, "judged_at": None}
     advance_report(connection, report_id, ReportState.INGESTED, **anew)
+
+
+def note_planned(connection: Connection, report_id: int, reading: int, at: datetime) -> None:
+    """All that a report declined is decided on, unless it was read again since that reading."""
+    where = (report_file.c.report_id == report_id, report_file.c.readings == reading)
+    connection.execute(update(report_file).where(*where).values(planned_at=at))
 
 
 def note_written_back(connection: Connection, report_id: int, reading: int, at: datetime) -> bool:

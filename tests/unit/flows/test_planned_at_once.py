@@ -94,9 +94,8 @@ class TestOnPostgresql:
             go_on.set()
             return found
 
-        monkeypatch.setattr(
-            plan_next, "batches_of_report", lambda _, report_id: [report_id]
-        )  # or one waits for the other
+        # As if they were about different batches, or one would wait for the other.
+        monkeypatch.setattr(plan_next, "batches_of_report", lambda _, report_id: [report_id])
         monkeypatch.setattr(plan_next, "declines_of_report", second_page_late)
         monkeypatch.setattr(plan_next, "pays_for_planned", read_again_at_the_end_of_the_first)
         plan_next_attempts(listed, None)
