@@ -45,4 +45,5 @@ def outcomes_table(name: str = OUTCOMES_TABLE) -> Table:
         Column("updated_at", DateTime, nullable=False),
         UniqueConstraint(*KEY, name=f"uq_{table}"),
         schema=schema or None,
+        postgresql_with={"fillfactor": 45},  # as in examples/postgresql.sql
     )

@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from include.billing.engine import place
 from include.billing.types import ExactDecimal
@@ -192,11 +193,14 @@ class Columns:
         count: How many rows.
         arrays: Their values by column: lists, or arrays as PostgreSQL itself writes them.
         constants: What is the same in each row, by column.
+        new: None of the rows should be there: to be ready for one costs as much as to insert it. One that is there all
+            the same is none the worse.
     """
 
     count: int
     arrays: Mapping[str, Any]
     constants: Mapping[str, Any] = field(default_factory=dict)
+    new: bool = False
 
 
 def write_columns(
@@ -215,12 +219,20 @@ def write_columns(
     connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
     arrays, constants = list(rows.arrays), list(rows.constants)
     values = (*rows.constants.values(), *rows.arrays.values())
-    statement = _statement(connection, table, terms, arrays, constants, cut or {})
-    inserted, changed = connection.exec_driver_sql(statement, values).one()
+    insert = _insert(connection, table, terms, arrays, constants, cut or {})
+    if rows.new:
+        try:
+            with connection.begin_nested():
+                inserted = connection.exec_driver_sql(insert, values).rowcount
+        except IntegrityError:
+            pass
+        else:
+            return UpsertCounts(inserted, 0, rows.count - inserted)
+    inserted, changed = connection.exec_driver_sql(_or_update(insert, table, terms), values).one()
     return UpsertCounts(inserted, changed, rows.count - inserted - changed)
 
 
-def _statement(
+def _insert(
     connection: Connection,
     table: Table,
     terms: Terms,
@@ -230,21 +242,27 @@ def _statement(
 ) -> str:
     into, key = connection.dialect.identifier_preparer.format_table(table), ", ".join(terms.key)
     columns = [column.name for column in table.columns]
-    compared = [column for column in columns if column not in (*terms.key, "updated_at")]
     kinds = {column.name: _array_type(column.type) for column in table.columns}
     unnested = ", ".join(f"%s::{kinds[column]}[]" for column in arrays)
     fixed = "".join(f", %s::{kinds[column]} AS {column}" for column in constants)
     given = [f"left({name}, {cut[name]})" if name in cut else name for name in columns]
+    # Sorted, so that two writers at once take their locks in the same order.
+    return f"""
+        INSERT INTO {into} AS kept ({", ".join(columns)})
+        SELECT DISTINCT ON ({key}) {", ".join(given)}
+        FROM (SELECT *{fixed} FROM unnest({unnested}) AS given ({", ".join(arrays)})) AS rows ORDER BY {key}
+    """  # noqa: S608 - only our own names and the profile's checked table name
+
+
+def _or_update(insert: str, table: Table, terms: Terms) -> str:
+    columns, key = [column.name for column in table.columns], ", ".join(terms.key)
+    compared = [column for column in columns if column not in (*terms.key, "updated_at")]
     whens = " ".join(f"WHEN '{status}' THEN {rank}" for status, rank in terms.ranks.items())
     ranks = [f"CASE {row}.status {whens} ELSE {_UNLISTED} END" for row in ("excluded", "kept")]
     replaces = f"AND {' >= '.join(ranks)}" if terms.ladder else ""
-    # What a row was before is known by its mark of deletion: an inserted one has none. Sorted, so that two writers at
-    # once take their locks in the same order.
+    # What a row was before is known by its mark of deletion: an inserted one has none.
     return f"""
-        WITH written AS (
-            INSERT INTO {into} AS kept ({", ".join(columns)})
-            SELECT DISTINCT ON ({key}) {", ".join(given)}
-            FROM (SELECT *{fixed} FROM unnest({unnested}) AS given ({", ".join(arrays)})) AS rows ORDER BY {key}
+        WITH written AS ({insert}
             ON CONFLICT ({key}) DO UPDATE
             SET {", ".join(f"{column} = excluded.{column}" for column in columns if column not in terms.key)}
             WHERE ({", ".join(f"kept.{column}" for column in compared)})
@@ -253,7 +271,7 @@ def _statement(
             RETURNING kept.xmax = 0 AS fresh
         )
         SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written
-    """  # noqa: S608 - only our own names and the profile's checked table name
+    """  # noqa: S608
 
 
 def _array_type(kind: Any) -> str:

@@ -155,7 +155,7 @@ def _plan_report(
         context.step("plan next: a page is kept")
         after = page[-1].position
     with context.ledger.write() as connection:
-        paid = pays_for_planned(connection, report.profile, report.report_id)
+        paid = pays_for_planned(connection, report.report_id)
         if paid:  # what ends there may be planned of any batch
             lock_plans(connection, source)
         else:

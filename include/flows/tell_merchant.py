@@ -45,18 +45,18 @@ def tell_all(context: FlowContext, telling: Telling) -> UpsertCounts:
     if context.rehearsing or not _as_columns(context):
         return tell(context, telling.rows())
     with ahead(telling.columns()) as pages:
-        return _tell_columns(context, pages)
+        return _tell_columns(context, pages, new=telling.new)
 
 
 def _as_columns(context: FlowContext) -> bool:
     return {context.ledger.engine.dialect.name, context.billing().dialect.name} == {"postgresql"}
 
 
-def _tell_columns(context: FlowContext, pages: Iterable[ColumnPage]) -> UpsertCounts:
+def _tell_columns(context: FlowContext, pages: Iterable[ColumnPage], *, new: bool = False) -> UpsertCounts:
     constants = {"ledger_id": context.ledger.ledger_id}
     return upsert_outcome_columns(
         context.billing(),
-        (Columns(page.count, page.arrays, constants) for page in pages),
+        (Columns(page.count, page.arrays, constants, new) for page in pages),
         table=context.profile.billing.outcomes,
         now=context.clock(),
     )

@@ -72,13 +72,13 @@ _DUE: Final = """
 _BATCH_LINES: Final = """
     SELECT batch_id, currency, term, detail, count(*) AS count, sum(amount) AS amount
     FROM (
-        SELECT a.batch_id, a.currency, a.amount,
+        SELECT max(a.batch_id) AS batch_id, max(a.currency) AS currency, max(a.amount) AS amount,
                CASE coalesce(max(o.strength), 0) WHEN 0 THEN 'awaiting' WHEN 1 THEN 'unknown' WHEN 2 THEN 'withdrawn'
                     WHEN 3 THEN 'declined' ELSE 'paid' END AS term,
                CASE max(o.strength) WHEN 3 THEN coalesce(max(CASE WHEN o.status = 'declined' THEN o.response_code END),
                     '') WHEN 5 THEN 'reversed' ELSE '' END AS detail
         FROM attempt a LEFT JOIN outcome o ON o.invoice_number = a.invoice_number
-        WHERE a.batch_id = :batch_id GROUP BY a.invoice_number
+        WHERE a.batch_id = :batch_id GROUP BY a.line_no
     ) counted
     GROUP BY batch_id, currency, term, detail
 """

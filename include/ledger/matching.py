@@ -60,6 +60,7 @@ _CLASSIFY: Final = """
     SELECT :report_id, l.line_no, l.invoice_number, l.amount, l.currency, l.response_code, l.response_message,
         l.approval_code, l.masked_card, l.bank, l.channel, l.network, l.advice_code, l.status, {line_class}
 {lines}
+    ORDER BY l.invoice_number
 """
 
 _CLASS: Final = """
@@ -78,9 +79,9 @@ _GIVE: Final = """
         l.amount, :at, 'report', l.report_id, l.line_no
     FROM report_line l LEFT JOIN staged_again g ON g.line_no = l.line_no
     WHERE l.report_id = :report_id AND l.line_class IN ('answer', 'amount_differs') AND coalesce(g.speaks, 1) = 1
+    ORDER BY l.invoice_number
 """
 _UNLESS_ANOTHER_SPEAKS: Final = """
-    ORDER BY l.line_no
     ON CONFLICT (invoice_number, status) DO UPDATE SET
         response_code = excluded.response_code, response_message = excluded.response_message,
         approval_code = excluded.approval_code, masked_card = excluded.masked_card, bank = excluded.bank,

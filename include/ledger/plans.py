@@ -90,6 +90,14 @@ _PAID_BY_REPORT: Final = """
     JOIN attempt x ON x.previous_invoice_number = l.invoice_number
     WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed') AND a.profile = :profile
 """
+_PAYS_FOR_PLANNED: Final = """
+    SELECT 1 FROM report_line l JOIN next_attempt x ON x.invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed')
+    UNION ALL
+    SELECT 1 FROM report_line l JOIN attempt x ON x.previous_invoice_number = l.invoice_number
+    WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed')
+    LIMIT 1
+"""
 _PAID_BY_WORD: Final = """
     SELECT a.billing_source, a.charge_id FROM outcome o JOIN attempt a ON a.invoice_number = o.invoice_number
     WHERE o.witness <> 'report' AND o.status IN ('declined', 'paid', 'reversed') AND o.status <> 'declined'
@@ -285,10 +293,9 @@ def cancel_plans(
     _cancel(connection, _CLOSED, CLOSED, {"profile": profile}, run_id, now)
 
 
-def pays_for_planned(connection: Connection, profile: str, report_id: int) -> bool:
-    """Whether a report pays for an attempt that has a decision, or was followed by another one."""
-    query = text(f"SELECT 1 FROM ({dedent(_PAID_BY_REPORT)}) s LIMIT 1")  # noqa: S608
-    return connection.execute(query, {"report_id": report_id, "profile": profile}).first() is not None
+def pays_for_planned(connection: Connection, report_id: int) -> bool:
+    """Whether a report says paid of an attempt that has a decision, or was followed by another one."""
+    return connection.execute(text(dedent(_PAYS_FOR_PLANNED)), {"report_id": report_id}).first() is not None
 
 
 def cancel_plan_of_paid(connection: Connection, invoice_number: str, now: datetime) -> None:

@@ -131,16 +131,17 @@ def looked_up(connection: Connection) -> Iterator[None]:
 
     Lines of a batch and of a report on it are in the order of their invoice numbers, so that rows that are looked up
     one after the other lie side by side. A hash join would read all attempts, or outcomes, that there ever were; the
-    planner takes it for the better way for far too long.
+    planner takes it for the better way for far too long. Nor does it share the work out: batches and reports are
+    worked on side by side already.
     """
-    joins: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     if connection.dialect.name == "postgresql" and rows_known(connection, "attempt") >= _MANY:
-        joins = ("enable_hashjoin", "enable_mergejoin")
-    for join in joins:
-        connection.execute(text(f"SET LOCAL {join} = off"))
+        settings = ("enable_hashjoin", "enable_mergejoin", "max_parallel_workers_per_gather")
+    for setting in settings:
+        connection.execute(text(f"SET LOCAL {setting} = 0"))
     yield
-    for join in joins:
-        connection.execute(text(f"SET LOCAL {join} TO DEFAULT"))
+    for setting in settings:
+        connection.execute(text(f"SET LOCAL {setting} TO DEFAULT"))
 
 
 _ALIKE: Final = """

@@ -15,10 +15,11 @@ from include.ledger.work_tables import looked_up
 
 # A plan is told until an attempt follows it.
 _NEXT: Final = """
-    (SELECT CASE WHEN p.action = 'retry'
-                  AND NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = p.invoice_number)
-                 THEN p.planned_on END
-     FROM next_attempt p WHERE p.invoice_number = a.invoice_number ORDER BY p.version DESC LIMIT 1)
+    CASE WHEN o.status IN ('declined', 'withdrawn', 'unknown') THEN
+        (SELECT CASE WHEN p.action = 'retry'
+                      AND NOT EXISTS (SELECT 1 FROM attempt n WHERE n.previous_invoice_number = p.invoice_number)
+                     THEN p.planned_on END
+         FROM next_attempt p WHERE p.invoice_number = a.invoice_number ORDER BY p.version DESC LIMIT 1) END
 """
 
 _COLUMNS: Final = f"""
@@ -192,11 +193,13 @@ class Telling:
         ledger: Where it stands.
         statement: Its rows; `position` is the line, from 1.
         key: The id of the batch or the report.
+        new: Nobody should have told of any of them before.
     """
 
     ledger: Ledger
     statement: str
     key: int
+    new: bool = False
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
         """As rows (amounts in smallest units), page by page: no read stays open while the billing database is written.
@@ -229,7 +232,7 @@ class Telling:
 
 def claims_of_batch(ledger: Ledger, batch_id: int) -> Telling:
     """The attempts of a batch as they are before it leaves."""
-    return Telling(ledger, _CLAIMS, batch_id)
+    return Telling(ledger, _CLAIMS, batch_id, new=True)
 
 
 def outcomes_of_report(ledger: Ledger, report_id: int) -> Telling:

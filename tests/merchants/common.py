@@ -39,6 +39,9 @@ def make_tables(engine: Engine, schema: Path) -> None:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         for statement in statements(schema):
             connection.exec_driver_sql(statement)
+        if engine.dialect.name == "postgresql":
+            for statement in statements(EXAMPLES / "postgresql.sql"):
+                connection.exec_driver_sql(statement)
 
 
 def insert_rows(connection: Connection, table: str, rows: list[dict[str, Any]]) -> None:

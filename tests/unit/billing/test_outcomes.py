@@ -276,6 +276,42 @@ def test_columns_keep_the_strongest_as_rows_do(postgres_database: BillingDatabas
     _assert_strongest_whole(postgres_database)
 
 
+@pytest.mark.parametrize("there", [(), ("C1",), ("C1", "C2", "C3")])
+def test_rows_that_should_be_new_are_written_as_ever_where_they_are_not(
+    postgres_database: BillingDatabase, there: tuple[str, ...]
+) -> None:
+    create_outcomes_table(postgres_database.engine)
+    upsert_outcomes(postgres_database.engine, [_paid(one, batch_name="before") for one in there[:1]], now=NOW)
+    upsert_outcomes(postgres_database.engine, [_claim(one, batch_name="before") for one in there[1:]], now=NOW)
+    rows = [_claim(one) for one in ("C1", "C2", "C3", "C3")]
+    names = [column.name for column in outcomes_table().columns if column.name in rows[0]]
+    empty = dict.fromkeys(("response_code", "response_message", "approval_code", "decided_at", "next_attempt_on"))
+    page = Columns(len(rows), {name: [row[name] for row in rows] for name in names}, empty, new=True)
+    counts = upsert_outcome_columns(postgres_database.engine, [page], now=LATER)
+    inserted, changed = 3 - len(there), max(len(there) - 1, 0)  # C1 is paid: a claim gives way to that
+    assert counts == UpsertCounts(inserted=inserted, changed=changed, same=4 - inserted - changed)
+    kept = {row["charge_id"]: (row["status"], row["batch_name"]) for row in _rows(postgres_database)}
+    claim = ("in_flight", rows[0]["batch_name"])
+    assert kept == {"C1": ("paid", "before") if there else claim, "C2": claim, "C3": claim}
+
+
+def test_of_two_who_tell_the_same_new_rows_the_second_finds_them(postgres_database: BillingDatabase) -> None:
+    create_outcomes_table(postgres_database.engine)
+    rows = [_claim(f"C{number:03}") for number in range(50)]
+    names = [column.name for column in outcomes_table().columns if column.name in rows[0]]
+    empty = dict.fromkeys(("response_code", "response_message", "approval_code", "decided_at", "next_attempt_on"))
+    page = Columns(len(rows), {name: [row[name] for row in rows] for name in names}, empty, new=True)
+    at = NOW.replace(tzinfo=None, microsecond=0)
+    with ThreadPoolExecutor(1) as pool:
+        with postgres_database.owner.begin() as connection:
+            connection.execute(outcomes_table().insert(), [{**row, "updated_at": at} for row in rows[20:30]])
+            waits = pool.submit(upsert_outcome_columns, postgres_database.engine, [page], now=NOW)
+            time.sleep(0.3)
+            assert not waits.done()
+        assert waits.result(timeout=10) == UpsertCounts(inserted=40, same=10)
+    assert len(_rows(postgres_database)) == 50
+
+
 def test_two_writers_at_once_end_with_the_strongest(outcomes: BillingDatabase) -> None:
     ids = [f"C{number:03}" for number in range(100)]
     upsert_outcomes(outcomes.engine, [_claim(one) for one in ids[::2]], now=NOW)

@@ -85,12 +85,12 @@ class TestOnPostgresql:
                 assert go_on.wait(20)
             return found
 
-        def read_again_at_the_end_of_the_first(connection, profile, report_id):
+        def read_again_at_the_end_of_the_first(connection, report_id):
             if report_id == 1 and not done:
                 first_ends.set()
                 assert second_read.wait(20)
                 done.append(reingest(listed, file_name="RPT_1.TXT", **BY))
-            found = pays(connection, profile, report_id)
+            found = pays(connection, report_id)
             go_on.set()
             return found
 
