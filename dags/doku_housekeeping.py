@@ -2,11 +2,12 @@
 # Housekeeping: nothing is kept longer than needed
 
 One DAG for all profiles, once a day. What is over is removed when the time that the profile gives it (`[housekeeping]`) has gone by:
-kept envelopes and reports, tokens of attempts and bills, tokens that were lost, and raw notifications. Digests, fingerprints, amounts
-and outcomes stay for good, so `verify`, `explain` and the caps of the card networks go on as before.
+kept envelopes and reports, files that registered bills in bulk, tokens of attempts and bills, tokens that were lost, and raw
+notifications. Digests, fingerprints, amounts and outcomes stay for good, so `verify`, `explain` and the caps of the card networks go on
+as before.
 
 **What is open is never touched**: a batch whose attempts are not all decided and told, or about which a break waits for a person,
-keeps its files and tokens however old it is.
+keeps its files and tokens however old it is. A file that registered bills stays while one of them waits for DOKU's answer to it.
 
 **It removes nothing by itself** until the profile says `housekeeping.remove = true`; before that a scheduled run only says in its log
 what it would remove. By hand: trigger it; it is a dry run unless *Dry run* is switched off. What was removed, and for whom, stands

@@ -35,7 +35,7 @@ class Tidied:
     """What was removed, or would be.
 
     Attributes:
-        files: Envelopes and reports.
+        files: Envelopes, reports and files that registered bills.
         batches: Batches whose attempts' tokens go.
         tokens: Other tokens: of bills that are over, and lost ones.
         notifications: Raw notifications.

@@ -132,6 +132,7 @@ registration_file = Table(
     Column("made_at", UtcDateTime, nullable=False),
     Column("made_by", BigInteger, ForeignKey("run.run_id"), nullable=False),
     Column("delivered_at", UtcDateTime),
+    Column("file_removed_at", UtcDateTime, comment="Housekeeping removed the kept file; its digests stay"),
     UniqueConstraint("remote_folder", "file_name", name="uq_registration_file_name"),
     UniqueConstraint("profile", "business_date", "sequence", name="uq_registration_file_sequence"),
     one_of("state", RegistrationFileState),

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Table, TextClause, bindparam, func, select, text, update
 
 from include.domain.states import BillState, NotificationState, TokenState
-from include.ledger.bill_tables import bill, customer_token
+from include.ledger.bill_tables import bill, customer_token, registration_file
 from include.ledger.inbox_tables import notification
 from include.ledger.tables import attempt, batch, report_file
 from include.ledger.types import UtcDateTime
@@ -44,6 +44,32 @@ _REPORT_FILES: Final = """
     ORDER BY f.report_id
 """
 
+# Its delivery is over, no bill waits for an answer to it (DOKU was not asked again since), and no break speaks of one.
+_REGISTRATION_FILES: Final = """
+    SELECT f.file_id AS record, f.file_name AS name, f.artefact, f.envelope_digest AS digest FROM registration_file f
+    WHERE f.profile = :profile AND f.file_removed_at IS NULL AND f.state IN ('delivered', 'withdrawn')
+      AND coalesce(f.delivered_at, f.made_at) < :before
+      AND NOT EXISTS (
+          SELECT 1 FROM registration_line l WHERE l.file_id = f.file_id AND (
+              EXISTS (SELECT 1 FROM bill b
+                      WHERE b.billing_source = l.billing_source AND b.billing_number = l.billing_number
+                        AND b.state = 'asked' AND b.asked_at <= f.delivered_at)
+              OR EXISTS (SELECT 1 FROM bill_attempt a
+                         JOIN recon_break k ON k.profile = a.profile AND k.invoice_number = a.reference
+                         WHERE a.billing_source = l.billing_source AND a.billing_number = l.billing_number
+                           AND k.state <> 'resolved')
+              OR EXISTS (SELECT 1 FROM bill_charge c
+                         JOIN recon_break k ON k.profile = c.profile AND k.subject = c.charge_id
+                         WHERE c.billing_source = l.billing_source AND c.billing_number = l.billing_number
+                           AND k.kind IN ('missing_charge', 'amount_changed', 'collected_twice')
+                           AND k.state <> 'resolved')))
+    ORDER BY f.file_id
+"""
+
+_FILES: Final = (
+    ("batch", _BATCH_FILES), ("report_file", _REPORT_FILES), ("registration_file", _REGISTRATION_FILES),
+)  # fmt: skip
+
 _BATCHES_WITH_TOKENS: Final = f"""
     SELECT b.batch_id, b.file_name, b.line_count FROM batch b
     WHERE {_OVER} AND b.tokens_removed_at IS NULL ORDER BY b.batch_id
@@ -55,7 +81,7 @@ class OldFile:
     """A kept file whose time is over.
 
     Attributes:
-        table: batch or report_file.
+        table: batch, report_file or registration_file.
         record: Its id there.
         name: The name that DOKU knows it by.
     """
@@ -77,9 +103,9 @@ class OldTokens:
 
 
 def old_files(connection: Connection, profile: str, before: datetime) -> list[OldFile]:
-    """Envelopes and reports of batches that were over before a moment."""
+    """Envelopes and reports of batches, and files that registered bills, that were over before a moment."""
     found = []
-    for table, statement in (("batch", _BATCH_FILES), ("report_file", _REPORT_FILES)):
+    for table, statement in _FILES:
         rows = connection.execute(_asked(statement), {"profile": profile, "before": before})
         found += [OldFile(table, row.record, row.name, row.artefact, row.digest) for row in rows]
     return found
@@ -87,7 +113,8 @@ def old_files(connection: Connection, profile: str, before: datetime) -> list[Ol
 
 def note_removed(connection: Connection, files: list[OldFile], now: datetime) -> None:
     """The files are gone."""
-    for table, key in ((batch, batch.c.batch_id), (report_file, report_file.c.report_id)):
+    keys = (batch.c.batch_id, report_file.c.report_id, registration_file.c.file_id)
+    for table, key in zip((batch, report_file, registration_file), keys, strict=True):
         ids = [one.record for one in files if one.table == table.name]
         if ids:
             connection.execute(update(table).where(key.in_(ids)).values(file_removed_at=now))

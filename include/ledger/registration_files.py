@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, insert, select, true, update
@@ -39,6 +39,7 @@ class RegistrationFile:
     envelope_size: int
     delivery_try: str | None
     words: str | None
+    file_removed_at: datetime | None
 
 
 _COLUMNS: Final = [registration_file.c[name] for name in RegistrationFile.__dataclass_fields__]

@@ -16,7 +16,9 @@ class Housekeeping(StrictModel):
         default=False, description="Whether doku_housekeeping removes by itself; false: it only says what it would"
     )
     files_days: KeptDays = Field(
-        default=400, description="Kept envelopes and reports, from the day that their batch is over; digests stay"
+        default=400,
+        description="Kept envelopes and reports, from the day that their batch is over; files that registered bills, "
+        "from their delivery; digests stay",
     )
     tokens_days: KeptDays = Field(
         default=90, description="Tokens of attempts, of bills that are over and of lost ones; fingerprints stay"

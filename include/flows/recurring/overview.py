@@ -101,7 +101,14 @@ def files_listed(context: FlowContext) -> Iterator[str]:
     """The registration files, oldest first, a line each."""
     with context.ledger.read() as connection:
         for one in files_in(connection, context.profile.name, list(RegistrationFileState)):
-            yield f"{one.file_name}  {one.state}  {one.line_count} bills  {one.words or ''}".rstrip()
+            parts = (one.file_name, one.state, f"{one.line_count} bills", one.words, _removed(context, one))
+            yield "  ".join(part for part in parts if part)
+
+
+def _removed(context: FlowContext, one: RegistrationFile) -> str:
+    if one.file_removed_at is None:
+        return ""
+    return f"kept copy removed by housekeeping on {one.file_removed_at.astimezone(context.profile.zone):%Y-%m-%d}"
 
 
 def _why(one: Listed) -> str:

@@ -8,6 +8,7 @@ from include.domain.errors import ArtefactError
 from include.domain.fingerprints import token_fingerprint
 from include.domain.states import BillState, RegistrationFileState
 from include.flows.context import FlowContext
+from include.ledger.audit import removed_by_housekeeping
 from include.ledger.bills import Bill, bills_in, columns_of_standing, events_of
 from include.ledger.registration_files import files_in
 
@@ -47,7 +48,10 @@ def _of_bill(context: FlowContext, one: Bill, events: list[Happened]) -> Iterato
 def _of_files(context: FlowContext) -> Iterator[str]:
     with context.ledger.read() as connection:
         files = files_in(connection, context.profile.name, list(RegistrationFileState))
+        removed, _ = removed_by_housekeeping(connection, context.profile.name)
     for one in files:
+        if removed.get(one.artefact) == one.envelope_digest:
+            continue
         digest = hashlib.sha256()
         try:
             for chunk in context.artefacts.read(one.artefact):

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from include.domain.connection import ConnectionSettings
 from include.domain.errors import ConfigError, LedgerError, LedgerUnreachable
 from include.ledger import schema, tables
+from include.ledger.bill_tables import registration_file
 from include.ledger.metadata import checked_by_statement
 from include.ledger.store import Ledger, errors_named, ledger_engine
 from tests.flows_harness import MORNING
@@ -22,6 +23,14 @@ RUN = {
 BRAKE = {
     "run_id": 1, "plaintext_digest": "0" * 64, "kind": "none", "count": 1, "total": 1, "words": "",
     "pulled_at": MORNING,
+}  # fmt: skip
+LAYOUT = {"digest": "0" * 64, "name": "l", "kind": "register", "text": "", "stored_at": MORNING}
+REGISTRATION_FILE = {
+    "file_id": 1, "profile": "insurance", "remote_folder": "sftp:/inbound", "file_name": "REG_1.TXT",
+    "business_date": MORNING.date(), "sequence": 1, "layout_digest": LAYOUT["digest"], "currency": "IDR",
+    "line_count": 1, "total_amount": 1, "state": "delivered", "artefact": "a", "plaintext_digest": "1" * 64,
+    "envelope_digest": "2" * 64, "envelope_size": 1, "delivery_try": "t", "words": "w", "made_at": MORNING,
+    "made_by": 1, "delivered_at": MORNING,
 }  # fmt: skip
 
 
@@ -99,6 +108,19 @@ def test_a_ledger_of_the_first_release_is_upgraded_with_all_it_holds(engine):
         connection.execute(sa.insert(tables.run), RUN | {"kind": "other"})
     with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
         connection.execute(sa.insert(tables.brake), BRAKE | {"run_id": 99})
+
+
+def test_registration_files_that_are_there_are_upgraded_and_none_counts_as_removed(engine):
+    with engine.begin() as connection:
+        config = schema.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for table, row in ((tables.layout, LAYOUT), (tables.run, RUN), (registration_file, REGISTRATION_FILE)):
+            connection.execute(sa.insert(table), row)
+    schema.upgrade(engine, "sandbox", MORNING)
+    with engine.connect() as connection:
+        (row,) = connection.execute(sa.select(registration_file)).mappings()
+    assert row == {**REGISTRATION_FILE, "file_removed_at": None}
 
 
 def test_there_is_one_head():
