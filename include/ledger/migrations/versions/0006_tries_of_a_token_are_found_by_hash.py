@@ -16,4 +16,3 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.drop_index("ix_attempt_token", "attempt")
         op.create_index("ix_attempt_token", "attempt", ["token_fingerprint"], postgresql_using="hash")
-
