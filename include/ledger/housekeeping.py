@@ -55,14 +55,14 @@ _REGISTRATION_FILES: Final = """
                       WHERE b.billing_source = l.billing_source AND b.billing_number = l.billing_number
                         AND b.state = 'asked' AND b.asked_at <= f.delivered_at)
               OR EXISTS (SELECT 1 FROM bill_attempt a
-                         JOIN recon_break k ON k.profile = a.profile AND k.invoice_number = a.reference
-                         WHERE a.billing_source = l.billing_source AND a.billing_number = l.billing_number
-                           AND k.state <> 'resolved')
+                         WHERE a.billing_source = l.billing_source AND a.billing_number = l.billing_number AND EXISTS (
+                             SELECT 1 FROM recon_break k
+                             WHERE k.invoice_number = a.reference AND k.state <> 'resolved'))
               OR EXISTS (SELECT 1 FROM bill_charge c
-                         JOIN recon_break k ON k.profile = c.profile AND k.subject = c.charge_id
-                         WHERE c.billing_source = l.billing_source AND c.billing_number = l.billing_number
-                           AND k.kind IN ('missing_charge', 'amount_changed', 'collected_twice')
-                           AND k.state <> 'resolved')))
+                         WHERE c.billing_source = l.billing_source AND c.billing_number = l.billing_number AND EXISTS (
+                             SELECT 1 FROM recon_break k
+                             WHERE k.profile = c.profile AND k.subject = c.charge_id AND k.state <> 'resolved'
+                               AND k.kind IN ('missing_charge', 'amount_changed', 'collected_twice')))))
     ORDER BY f.file_id
 """
 
