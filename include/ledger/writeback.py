@@ -13,7 +13,7 @@ from include.ledger.store import Ledger
 from include.ledger.types import UtcDateTime
 from include.ledger.work_tables import looked_up
 
-# A plan is told until an attempt follows it.
+# A plan is told until an attempt follows it. What is paid or in flight has none.
 _NEXT: Final = """
     CASE WHEN o.status IN ('declined', 'withdrawn', 'unknown') THEN
         (SELECT CASE WHEN p.action = 'retry'
