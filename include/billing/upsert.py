@@ -194,7 +194,7 @@ class Columns:
         arrays: Their values by column: lists, or arrays as PostgreSQL itself writes them.
         constants: What is the same in each row, by column.
         new: None of the rows should be there: to be ready for one costs as much as to insert it. One that is there all
-            the same is none the worse.
+            the same is none the worse. That a row may be updated later is not tried by it (`explain_write` does).
     """
 
     count: int
@@ -230,6 +230,13 @@ def write_columns(
             return UpsertCounts(inserted, 0, rows.count - inserted)
     inserted, changed = connection.exec_driver_sql(_or_update(insert, table, terms), values).one()
     return UpsertCounts(inserted, changed, rows.count - inserted - changed)
+
+
+def explain_write(connection: Connection, table: Table, terms: Terms) -> None:
+    """PostgreSQL: plan what `write_columns` does, and do nothing of it; fails where that would not be allowed."""
+    names = [column.name for column in table.columns]
+    statement = _or_update(_insert(connection, table, terms, names, [], {}), table, terms)
+    connection.exec_driver_sql(f"EXPLAIN {statement}", tuple([] for _ in names))
 
 
 def _insert(

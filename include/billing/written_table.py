@@ -12,11 +12,11 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, DateTime, Engine, Table, inspect
+from sqlalchemy import Connection, DateTime, Engine, Table, inspect, text
 
 from include.billing.engine import billing_connection, errors_named, place
 from include.billing.types import ExactDecimal
-from include.billing.upsert import Columns, Terms, UpsertCounts, key_of, write, write_columns
+from include.billing.upsert import Columns, Terms, UpsertCounts, explain_write, key_of, write, write_columns
 from include.domain.errors import BillingError
 
 ROWS_PER_TRANSACTION: Final = 5000
@@ -68,7 +68,8 @@ def check_table(engine: Engine, written: WrittenTable) -> None:
 
     Raises:
         BillingUnreachable: The database does not answer now.
-        BillingError: The table or a column is missing, or the table has no unique key on that of `terms`.
+        BillingError: The table or a column is missing, the table has no unique key on that of `terms`, or (PostgreSQL)
+            the connection's user may not write it.
     """
     with errors_named(engine, what=f"table {written.name}"), billing_connection(engine) as connection:
         _check(connection, written)
@@ -158,14 +159,29 @@ def _check(connection: Connection, written: WrittenTable) -> None:
             f"Table {written.name!r} of the {where} misses the column{plural} {', '.join(missing)}. Add what is "
             "missing as in include/billing/examples/."
         )
-    if not _is_unique(inspector, table, key):
+    if not _is_unique(connection, inspector, table, key):
         raise BillingError(
-            f"Table {written.name!r} of the {where} has no unique key on {', '.join(key)}. Add it: without it "
-            f"{written.what} could be written twice."
+            f"Table {written.name!r} of the {where} has no unique key on {', '.join(key)} that holds for every row "
+            f"and at once. Add it: without it {written.what} could be written twice."
         )
+    if connection.dialect.name == "postgresql":  # also what is only needed later: before money moves, not after
+        explain_write(connection, table, written.terms)
 
 
-def _is_unique(inspector: Any, table: Table, key: tuple[str, ...]) -> bool:
+# Not those of some rows only (partial), of expressions, or that are looked at when a transaction ends (deferrable).
+_POSTGRES_KEYS: Final = """
+    SELECT (SELECT array_agg(CAST(a.attname AS text)) FROM pg_attribute a
+            WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]))
+    FROM pg_index i
+    WHERE i.indrelid = to_regclass(:name) AND i.indisunique AND i.indimmediate AND i.indisvalid
+      AND i.indpred IS NULL AND i.indexprs IS NULL
+"""
+
+
+def _is_unique(connection: Connection, inspector: Any, table: Table, key: tuple[str, ...]) -> bool:
+    if connection.dialect.name == "postgresql":
+        name = connection.dialect.identifier_preparer.format_table(table)
+        return any(set(columns) == set(key) for columns in connection.scalars(text(_POSTGRES_KEYS), {"name": name}))
     keys = [set(inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"])]
     keys += [set(one["column_names"]) for one in inspector.get_unique_constraints(table.name, table.schema)]
     keys += [set(one["column_names"]) for one in inspector.get_indexes(table.name, table.schema) if one["unique"]]

@@ -12,6 +12,9 @@ from typing import Final
 
 from include.domain.states import STRENGTH, BreakKind, OutcomeStatus
 
+SUBJECT_LENGTH: Final = 200
+"""A longer subject of a break is kept as its digest."""
+
 _REFERENCE_LENGTH: Final = 64
 _NO_REFERENCE: Final = "?"
 _WITNESSES: Final = ("notification", "status", "person", "rule")
@@ -260,7 +263,7 @@ def matters_of_charge(charge: Expected, own: Iterable[Transaction]) -> Iterator[
 
 def subject_of(charge_id: str) -> str:
     """A charge id as the subject of a break; one that is too long by its digest."""
-    return charge_id if len(charge_id) <= 200 else hashlib.sha256(charge_id.encode()).hexdigest()
+    return charge_id if len(charge_id) <= SUBJECT_LENGTH else hashlib.sha256(charge_id.encode()).hexdigest()
 
 
 def _amounts(one: Transaction, charge: Expected) -> Iterator[Matter]:

@@ -131,10 +131,14 @@ class ConnectionSettings:
 
 
 def prepare_postgres(connection: Any, _record: object = None) -> None:
-    """Called with a new driver's connection: PostgreSQL is not to compile our statements.
+    """Called with a new driver's connection: PostgreSQL is to plan each statement for its values, and compile none.
 
-    Many are planned as dear and run for some milliseconds: compiling them took longer than all else of a page.
+    Many are planned as dear and run for some milliseconds: compiling them took longer than all else of a page. A plan
+    for any values is made for tables as they were, and for a list of as many values as it takes all lists to have.
     """
     with connection.cursor() as cursor:  # set_config and no option of the connection: poolers refuse those
-        cursor.execute("SELECT set_config('jit', 'off', false) WHERE current_setting('jit', true) IS NOT NULL")
+        for name, value in (("jit", "off"), ("plan_cache_mode", "force_custom_plan")):
+            cursor.execute(
+                "SELECT set_config(%s, %s, false) WHERE current_setting(%s, true) IS NOT NULL", (name, value, name)
+            )
     connection.commit()

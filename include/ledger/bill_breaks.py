@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, exists, insert, or_, select, update
+from sqlalchemy import Connection, and_, exists, func, insert, or_, select, update
 
 from include.domain.bill_charges import charge_id_of
-from include.domain.bill_judgement import Expected, Matter, subject_of
+from include.domain.bill_judgement import SUBJECT_LENGTH, Expected, Matter, subject_of
 from include.domain.states import UNRESOLVED, BreakKind, BreakState
 from include.ledger.bill_tables import bill_attempt, bill_charge
 from include.ledger.breaks import RULE
@@ -132,8 +132,10 @@ def missing_without_answer(connection: Connection, profile: str, subject: str) -
         bill_attempt.c.billing_number == bill_charge.c.billing_number,
         bill_attempt.c.expected_on == bill_charge.c.expected_on,
     )
-    where = (bill_charge.c.profile == profile, bill_charge.c.charge_id == subject, ~exists().where(same))
-    return connection.execute(select(bill_charge.c.charge_id).where(*where)).first() is not None
+    charge_id = bill_charge.c.charge_id
+    may_be = or_(charge_id == subject, func.length(charge_id) > SUBJECT_LENGTH)
+    found = connection.scalars(select(charge_id).where(bill_charge.c.profile == profile, may_be, ~exists().where(same)))
+    return any(subject_of(one) == subject for one in found)
 
 
 def _known(

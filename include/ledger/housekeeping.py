@@ -44,6 +44,7 @@ _REPORT_FILES: Final = """
     ORDER BY f.report_id
 """
 
+# The subject of a break about a charge with a long id is its digest: any such break keeps the file of such a bill.
 # Its delivery is over, no bill waits for an answer to it (DOKU was not asked again since), and no break speaks of one.
 _REGISTRATION_FILES: Final = """
     SELECT f.file_id AS record, f.file_name AS name, f.artefact, f.envelope_digest AS digest FROM registration_file f
@@ -61,14 +62,18 @@ _REGISTRATION_FILES: Final = """
               OR EXISTS (SELECT 1 FROM bill_charge c
                          WHERE c.billing_source = l.billing_source AND c.billing_number = l.billing_number AND EXISTS (
                              SELECT 1 FROM recon_break k
-                             WHERE k.profile = c.profile AND k.subject = c.charge_id AND k.state <> 'resolved'
-                               AND k.kind IN ('missing_charge', 'amount_changed', 'collected_twice')))))
+                             WHERE k.profile = c.profile AND k.state <> 'resolved'
+                               AND k.kind IN ('missing_charge', 'amount_changed', 'collected_twice')
+                               AND (k.subject = c.charge_id
+                                    OR length(c.charge_id) > 200 AND length(k.subject) = 64)))))
     ORDER BY f.file_id
 """
 
 _FILES: Final = (
-    ("batch", _BATCH_FILES), ("report_file", _REPORT_FILES), ("registration_file", _REGISTRATION_FILES),
-)  # fmt: skip
+    (batch, batch.c.batch_id, _BATCH_FILES),
+    (report_file, report_file.c.report_id, _REPORT_FILES),
+    (registration_file, registration_file.c.file_id, _REGISTRATION_FILES),
+)
 
 _BATCHES_WITH_TOKENS: Final = f"""
     SELECT b.batch_id, b.file_name, b.line_count FROM batch b
@@ -105,16 +110,15 @@ class OldTokens:
 def old_files(connection: Connection, profile: str, before: datetime) -> list[OldFile]:
     """Envelopes and reports of batches, and files that registered bills, that were over before a moment."""
     found = []
-    for table, statement in _FILES:
+    for table, _, statement in _FILES:
         rows = connection.execute(_asked(statement), {"profile": profile, "before": before})
-        found += [OldFile(table, row.record, row.name, row.artefact, row.digest) for row in rows]
+        found += [OldFile(table.name, row.record, row.name, row.artefact, row.digest) for row in rows]
     return found
 
 
 def note_removed(connection: Connection, files: list[OldFile], now: datetime) -> None:
     """The files are gone."""
-    keys = (batch.c.batch_id, report_file.c.report_id, registration_file.c.file_id)
-    for table, key in zip((batch, report_file, registration_file), keys, strict=True):
+    for table, key, _ in _FILES:
         ids = [one.record for one in files if one.table == table.name]
         if ids:
             connection.execute(update(table).where(key.in_(ids)).values(file_removed_at=now))

@@ -90,6 +90,7 @@ _PAID_BY_REPORT: Final = """
     JOIN attempt x ON x.previous_invoice_number = l.invoice_number
     WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed') AND a.profile = :profile
 """
+# Also of another profile's attempts: it may say yes too often, and never too seldom.
 _PAYS_FOR_PLANNED: Final = """
     SELECT 1 FROM report_line l JOIN next_attempt x ON x.invoice_number = l.invoice_number
     WHERE l.report_id = :report_id AND l.status IN ('paid', 'reversed')

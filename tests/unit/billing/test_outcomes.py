@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from include.billing.outcomes import (
     IN_FLIGHT,
@@ -203,6 +204,56 @@ def test_a_table_without_the_unique_key_is_refused(outcomes: BillingDatabase) ->
     outcomes.run("CREATE TABLE copied AS SELECT * FROM doku_charge_outcomes")
     with pytest.raises(BillingError, match="no unique key on charge_id, attempt_no, billing_source"):
         upsert_outcomes(outcomes.engine, [_claim()], table="copied", now=NOW)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        "ALTER TABLE doku_charge_outcomes ADD UNIQUE (charge_id, attempt_no, billing_source) DEFERRABLE",
+        "CREATE UNIQUE INDEX one ON doku_charge_outcomes (charge_id, attempt_no, billing_source) WHERE status = 'paid'",
+        "CREATE UNIQUE INDEX one ON doku_charge_outcomes (lower(charge_id), attempt_no, billing_source)",
+        "CREATE UNIQUE INDEX one ON doku_charge_outcomes (charge_id, attempt_no, billing_source, status)",
+    ],
+)
+def test_a_unique_key_that_does_not_hold_for_every_row_at_once_is_refused_before_a_claim(
+    postgres_database: BillingDatabase, instead: str
+) -> None:
+    create_outcomes_table(postgres_database.engine)
+    drop = "ALTER TABLE doku_charge_outcomes DROP CONSTRAINT uq_doku_charge_outcomes"
+    postgres_database.run(drop, instead)
+    with pytest.raises(BillingError, match="no unique key on charge_id, attempt_no, billing_source that holds for"):
+        check_outcomes_table(postgres_database.engine)
+
+
+def test_a_unique_key_in_another_order_with_other_columns_beside_it_will_do(postgres_database: BillingDatabase) -> None:
+    create_outcomes_table(postgres_database.engine)
+    postgres_database.run(
+        "ALTER TABLE doku_charge_outcomes DROP CONSTRAINT uq_doku_charge_outcomes",
+        "CREATE UNIQUE INDEX one ON doku_charge_outcomes (billing_source, charge_id, attempt_no) INCLUDE (profile)",
+    )
+    check_outcomes_table(postgres_database.engine)
+    assert upsert_outcomes(postgres_database.engine, [_claim()], now=NOW) == UpsertCounts(inserted=1)
+    assert upsert_outcomes(postgres_database.engine, [_paid()], now=LATER) == UpsertCounts(changed=1)
+
+
+@pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE"])
+def test_a_right_that_is_only_needed_later_is_asked_for_before_a_claim(
+    postgres_database: BillingDatabase, right: str
+) -> None:
+    create_outcomes_table(postgres_database.engine)
+    rights = ", ".join({"SELECT", "INSERT", "UPDATE"} - {right})
+    postgres_database.run("CREATE ROLE teller LOGIN", f"GRANT {rights} ON doku_charge_outcomes TO teller")
+    limited = sa.create_engine(postgres_database.owner.url.set(username="teller"))
+    try:
+        with pytest.raises(BillingError, match=r"does not permit this\. Grant .* SELECT, INSERT and UPDATE"):
+            check_outcomes_table(limited)
+        postgres_database.run(f"GRANT {right} ON doku_charge_outcomes TO teller")
+        check_outcomes_table(limited)
+        upsert_outcomes(limited, [_claim()], now=NOW)
+        assert upsert_outcomes(limited, [_paid()], now=LATER) == UpsertCounts(changed=1)
+    finally:
+        limited.dispose()
+        postgres_database.run("DROP OWNED BY teller", "DROP ROLE teller")
 
 
 def test_columns_of_the_merchant_s_own_stay(outcomes: BillingDatabase) -> None:

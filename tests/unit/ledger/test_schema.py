@@ -123,6 +123,16 @@ def test_registration_files_that_are_there_are_upgraded_and_none_counts_as_remov
     assert row == {**REGISTRATION_FILE, "file_removed_at": None}
 
 
+_FOUND_BY = "SELECT m.amname FROM pg_class c JOIN pg_am m ON m.oid = c.relam WHERE c.relname = 'ix_attempt_token'"
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL], indirect=True)
+def test_tries_of_a_token_are_found_by_hash(engine):
+    schema.upgrade(engine, "sandbox", MORNING)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text(_FOUND_BY)).scalars().all() == ["hash"]
+
+
 def test_there_is_one_head():
     assert len(ScriptDirectory.from_config(schema.alembic_config()).get_heads()) == 1
 

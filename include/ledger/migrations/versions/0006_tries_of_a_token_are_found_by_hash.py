@@ -14,5 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
+        # While it is built attempts can be read; nobody can for the moment that it takes to change the names.
+        op.create_index("ix_attempt_token_hash", "attempt", ["token_fingerprint"], postgresql_using="hash")
         op.drop_index("ix_attempt_token", "attempt")
-        op.create_index("ix_attempt_token", "attempt", ["token_fingerprint"], postgresql_using="hash")
+        op.execute("ALTER INDEX ix_attempt_token_hash RENAME TO ix_attempt_token")

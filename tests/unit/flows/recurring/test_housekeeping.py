@@ -14,8 +14,8 @@ from include.flows.recurring.bulk_delivery import registration_never_arrived
 from include.flows.recurring.changes import ask_again
 from include.flows.recurring.overview import files_listed
 from include.flows.verify import findings
-from include.ledger.bill_breaks import open_missing
-from include.ledger.bill_tables import bill_charge, registration_file
+from include.ledger.bill_breaks import missing_without_answer, open_missing
+from include.ledger.bill_tables import bill, bill_charge, registration_file, registration_line
 from include.ledger.registration_files import UNDER_WAY
 from include.ledger.tables import recon_break
 from tests.flows_harness import lost
@@ -184,13 +184,17 @@ def _one_about_a_transaction(bills):
 
 
 def _one_about_a_charge_that_is_missing(bills):
+    _expected_and_missing(bills, "B-1")
+
+
+def _expected_and_missing(bills, number):
     context, day = bills.context, date(2026, 12, 20)
     row = {
-        "billing_source": context.profile.billing_source, "billing_number": "B-1", "expected_on": day,
-        "profile": context.profile.name, "charge_id": f"B-1/{day}", "customer_id": "K-1", "amount": 100_000,
+        "billing_source": context.profile.billing_source, "billing_number": number, "expected_on": day,
+        "profile": context.profile.name, "charge_id": f"{number}/{day}", "customer_id": "K-1", "amount": 100_000,
         "currency": "IDR", "set_at": bills.merchant.now,
     }  # fmt: skip
-    charge = Expected("B-1", day, row["charge_id"], "K-1", 100_000, "IDR")
+    charge = Expected(number, day, row["charge_id"], "K-1", 100_000, "IDR")
     with bills.merchant.ledger.write() as connection:
         connection.execute(sa.insert(bill_charge).values(row))
         open_missing(connection, context.profile.name, [charge], "it did not come", bills.merchant.now)
@@ -206,6 +210,25 @@ def test_a_break_about_one_of_its_bills_keeps_the_file_until_it_is_resolved(over
     assert tidy(bills.context).files == ()
     _resolve(bills)
     assert _old(bills) == [NAME]
+
+
+@pytest.mark.parametrize("length", [180, 195])
+def test_so_does_one_whose_subject_is_a_digest(over, length):
+    number, context, day = "B" * length, over.context, date(2026, 12, 20)
+    source = context.profile.billing_source
+    with over.merchant.ledger.write() as connection:
+        of_bill = dict(connection.execute(sa.select(bill).where(bill.c.billing_number == "B-1")).mappings().one())
+        connection.execute(sa.insert(bill).values({**of_bill, "billing_number": number}))
+        line = {"billing_source": source, "billing_number": number, "terms_digest": of_bill["terms_digest"]}
+        connection.execute(sa.insert(registration_line).values(file_id=1, line_no=3, **line))
+    _expected_and_missing(over, number)
+    over.merchant.later(days=1000)
+    assert _old(over) == []
+    with over.merchant.ledger.read() as connection:
+        (subject,) = connection.scalars(sa.select(recon_break.c.subject))
+        assert (subject == f"{number}/{day}") == (length == 180)
+        assert missing_without_answer(connection, context.profile.name, subject)
+        assert not missing_without_answer(connection, context.profile.name, "0" * 64)
 
 
 def test_a_break_about_another_bill_keeps_nothing(over):
