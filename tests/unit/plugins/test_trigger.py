@@ -6,13 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk import BaseHook, Connection
 
+from plugins.triggers import new_reports
 from plugins.triggers.new_reports import NewReportsTrigger
 from tests.flows_harness import charge, lost, refused
+
+START = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture
 def waiting(deployed, monkeypatch):
-    """A merchant with a batch at DOKU and a quick profile; `waiting.event(seconds)` runs the trigger."""
+    """A merchant with a batch at DOKU and a quick profile; `waiting.event(seconds)` runs the trigger.
+
+    A second passes at each look, however long the machine takes for one.
+    """
     deployed.changed(
         {"schedule": {"report_poll_seconds": 0.02, "report_stable_seconds": 0.02, "report_wait_minutes": 0.1}}
     )
@@ -27,8 +33,18 @@ def waiting(deployed, monkeypatch):
     async def first(trigger):
         return [event async for event in trigger.run()]
 
-    def event(seconds: float):
-        until = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+    class Clock(datetime):
+        passed = 0
+
+        @classmethod
+        def now(cls, zone=None):
+            cls.passed += 1
+            return START.astimezone(zone) + timedelta(seconds=cls.passed)
+
+    monkeypatch.setattr(new_reports, "datetime", Clock)
+
+    def event(seconds: int):
+        until = (START + timedelta(seconds=seconds)).isoformat()
         (found,) = asyncio.run(first(NewReportsTrigger(profile="insurance", until=until)))
         return found.payload
 
@@ -37,7 +53,7 @@ def waiting(deployed, monkeypatch):
 
 
 def test_it_ends_when_the_time_is_over(waiting):
-    assert waiting.event(0.1) == {"file_names": []}
+    assert waiting.event(1) == {"file_names": []}
 
 
 def test_it_hands_on_the_names_of_what_has_stopped_growing(waiting):
@@ -60,7 +76,7 @@ def test_it_waits_for_what_is_still_growing(waiting):
 def test_an_empty_file_is_not_handed_on(waiting):
     waiting.server.put("/outbound/RPT_EMPTY.TXT", b"")
     waiting.server.put("/outbound/RPT_1.TXT", b"x")
-    assert waiting.event(0.5) == {"file_names": ["RPT_1.TXT"]}
+    assert waiting.event(3) == {"file_names": ["RPT_1.TXT"]}
 
 
 def test_a_server_that_is_down_for_a_moment_is_asked_again(waiting):
@@ -71,7 +87,7 @@ def test_a_server_that_is_down_for_a_moment_is_asked_again(waiting):
 
 def test_a_server_that_stays_down_is_an_error_that_may_be_tried_again(waiting):
     waiting.server.plan("list", match="/outbound", times=10**6, before=lost())
-    found = waiting.event(0.2)
+    found = waiting.event(3)
     assert found["retryable"] is True
     assert "connection broke" in found["error"]
 
