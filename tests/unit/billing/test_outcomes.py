@@ -359,7 +359,7 @@ def test_of_two_who_tell_the_same_new_rows_the_second_finds_them(postgres_databa
             waits = pool.submit(upsert_outcome_columns, postgres_database.engine, [page], now=NOW)
             time.sleep(0.3)
             assert not waits.done()
-        assert waits.result(timeout=10) == UpsertCounts(inserted=40, same=10)
+        assert waits.result(timeout=60) == UpsertCounts(inserted=40, same=10)
     assert len(_rows(postgres_database)) == 50
 
 
@@ -391,7 +391,7 @@ def test_who_waits_for_a_stronger_one_gives_way_to_it(server_database: BillingDa
             waits = pool.submit(upsert_outcomes, database.engine, [_said("unknown", "C1", "1")], now=LATER)
             time.sleep(0.3)
             assert not waits.done()
-        waits.result(timeout=10)
+        waits.result(timeout=60)
     (row,) = _rows(database)
     assert (row["status"], row["response_code"]) == ("paid", "0000")
 

@@ -140,7 +140,7 @@ def test_slow(merchant: Merchant) -> None:
     merchant.simulator.behave(faults=[Fault("slow", times=0, params={"seconds": 0.2, "op": "rename"})])
     started = time.monotonic()
     put(merchant)
-    assert 0.2 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 0.2
     assert fired(merchant) == ["slow"]
 
 

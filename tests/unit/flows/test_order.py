@@ -180,7 +180,7 @@ def test_reports_that_are_taken_in_side_by_side_end_as_one_after_the_other(
         merchant.server.put(f"/outbound/RPT_{part}.TXT", _text(numbers, lines, part, len(files)))
     merchant.later(minutes=15)
     merchant.fetch()
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
     met = Counter()
 
     def step(name):

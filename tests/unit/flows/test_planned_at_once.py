@@ -78,17 +78,17 @@ class TestOnPostgresql:
 
         def second_page_late(connection, report_id, profile, after):
             if report_id == 2:
-                assert first_ends.wait(20)
+                assert first_ends.wait(60)
             found = page(connection, report_id, profile, after)
             if report_id == 2 and not second_read.is_set():
                 second_read.set()
-                assert go_on.wait(20)
+                assert go_on.wait(60)
             return found
 
         def read_again_at_the_end_of_the_first(connection, report_id):
             if report_id == 1 and not done:
                 first_ends.set()
-                assert second_read.wait(20)
+                assert second_read.wait(60)
                 done.append(reingest(listed, file_name="RPT_1.TXT", **BY))
             found = pays(connection, report_id)
             go_on.set()
@@ -118,7 +118,7 @@ class TestOnPostgresql:
             found = page(connection, report_id, profile, after)
             if found and not page_read.is_set():
                 page_read.set()
-                assert go_on.wait(20)
+                assert go_on.wait(60)
             return found
 
         monkeypatch.setattr(plan_next, "declines_of_report", declines)
@@ -129,7 +129,7 @@ class TestOnPostgresql:
         conclude_batches(later, None)
         thread = threading.Thread(target=plan_next_attempts, args=(later, None))
         thread.start()
-        assert page_read.wait(10)
+        assert page_read.wait(60)
         merchant.context = first
         merchant.report((merchant.tried[0], 100_000, "0000"), name="RPT_51.TXT")
         threading.Timer(0.5, go_on.set).start()

@@ -63,7 +63,7 @@ class Doku:
             self.ids.add(request_id)
         try:
             if self.meet is not None:
-                self.meet.wait(10)
+                self.meet.wait(60)
             found = self.tokens.get(customer_id, [])
             if isinstance(found, Exception):
                 raise found

@@ -80,7 +80,7 @@ def test_two_watchdogs_in_the_same_moment_tell_once(merchant_on_each, told):
     together = Barrier(2)
 
     def looks(watcher):
-        together.wait(10)
+        together.wait(60)
         return look(merchant, told, watcher)
 
     with ThreadPoolExecutor(2) as pool:
