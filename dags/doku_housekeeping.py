@@ -9,6 +9,10 @@ as before.
 **What is open is never touched**: a batch whose attempts are not all decided and told, or about which a break waits for a person,
 keeps its files and tokens however old it is. A file that registered bills stays while one of them waits for DOKU's answer to it.
 
+**Kept files that nothing in the ledger refers to** go seven days after they were kept: a task was killed before it told the ledger,
+or a batch was sealed anew. Those that may be proof of what was sent or heard stay, and the log says why: above all when the ledger
+was restored from a backup.
+
 **It removes nothing by itself** until the profile says `housekeeping.remove = true`; before that a scheduled run only says in its log
 what it would remove. By hand: trigger it; it is a dry run unless *Dry run* is switched off. What was removed, and for whom, stands
 in the sealed trail.

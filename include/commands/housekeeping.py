@@ -22,4 +22,6 @@ def _housekeeping(options: argparse.Namespace, look_up: LookUp) -> int:
         found = tidy(context, options.by) if options.apply else what_is_old(context)
     for line in found.lines():
         print(f"{'Removed' if options.apply else 'Would remove'}: {line}")
+    for line in found.stays():
+        print(f"Stays: {line}")
     return 0

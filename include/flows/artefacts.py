@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import IO, Any, Final, Protocol
 
 from include.domain.errors import ArtefactError
@@ -39,8 +40,19 @@ class StoragePath(Protocol):
     def iterdir(self) -> "Iterable[StoragePath]":
         """The paths in the folder."""
 
+    def rglob(self, pattern: str) -> "Iterable[StoragePath]":
+        """The paths below the folder, at any depth."""
+
     def unlink(self) -> None:
         """Remove the file."""
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec file system that it is in."""
+
+    @property
+    def path(self) -> str:
+        """Where it is in there."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,38 @@ class Artefacts:
             return []
         return sorted(found)
 
+    def below(self, folder: str) -> list[str]:
+        """Every file and folder below a folder, relative to the store, sorted; links are not followed.
+
+        Raises:
+            ArtefactError: The store cannot be listed.
+        """
+        top = self._base / folder
+        start = f"{top}/"
+        try:
+            found = [str(path) for path in top.rglob("*")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as caught:
+            raise _refusal(f"does not list {folder}", caught) from None
+        return sorted(f"{folder}/{path.removeprefix(start)}" for path in found if path.startswith(start))
+
+    def kept_at(self, artefact: str) -> datetime | None:
+        """When a file was written, by the store's clock; None: it is gone, or the store does not say.
+
+        Raises:
+            ArtefactError: The store refuses to tell.
+        """
+        path = self._base / artefact
+        try:
+            path.fs.invalidate_cache()  # a listing that is remembered would hide what another process did meanwhile
+            found: datetime = path.fs.modified(path.path)
+        except (FileNotFoundError, NotImplementedError):
+            return None
+        except OSError as caught:
+            raise _refusal(f"does not say when {artefact} was kept", caught) from None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
     def discard(self, artefact: str) -> None:
         """Remove a file that no record names (a copy of a task lost a race)."""
         (self._base / artefact).unlink()
@@ -142,12 +186,15 @@ class Artefacts:
         except FileNotFoundError:
             return
         except OSError as caught:
-            raise ArtefactError(
-                f"The artefact store does not remove {artefact} "
-                f"({caught.__class__.__name__}: {caught.strerror or caught}). "
-                f"Check the rights of {ARTEFACTS_VARIABLE}; then run it again."
-            ) from None
+            raise _refusal(f"does not remove {artefact}", caught) from None
 
     def place(self, artefact: str) -> str:
         """Where a kept file is, for people."""
         return str(self._base / artefact)
+
+
+def _refusal(what: str, caught: OSError) -> ArtefactError:
+    return ArtefactError(
+        f"The artefact store {what} ({caught.__class__.__name__}: {caught.strerror or caught}). "
+        f"Check the rights of {ARTEFACTS_VARIABLE}; then run it again."
+    )

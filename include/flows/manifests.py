@@ -7,6 +7,8 @@ events cut off behind it show, and its own digest stands in the event, so that a
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from include.domain.errors import ArtefactError, LedgerForgot
@@ -14,9 +16,10 @@ from include.domain.states import BEFORE_LEAVING
 from include.flows.artefacts import Kept
 from include.flows.context import FlowContext
 from include.ledger.approvals import answer_to, load_of_run
-from include.ledger.audit import lost_manifests_noted
+from include.ledger.audit import event_hashes, lost_manifests_noted
 from include.ledger.batches import Batch
-from include.ledger.chain import hash_at, head
+from include.ledger.chain import GENESIS, hash_at, head
+from include.ledger.registration_files import RegistrationFile
 from include.ledger.reports import Report
 
 
@@ -61,6 +64,24 @@ def keep_report_manifest(context: FlowContext, report: Report, *, layout: str, c
         "artefact": report.artefact,
     }
     return _keep(context, report.file_name, facts)
+
+
+def keep_registration_manifest(context: FlowContext, one: RegistrationFile) -> Kept:
+    """The manifest of a file that registers bills and is about to be delivered."""
+    facts = {
+        "registration_file": one.file_name,
+        "business_date": one.business_date.isoformat(),
+        "sequence": one.sequence,
+        "currency": one.currency,
+        "count": one.line_count,
+        "total": one.total_amount,
+        "layout": one.layout_digest,
+        "plaintext_sha256": one.plaintext_digest,
+        "envelope_sha256": one.envelope_digest,
+        "envelope_size": one.envelope_size,
+        "artefact": one.artefact,
+    }
+    return _keep(context, one.file_name, facts)
 
 
 def refuse_if_it_left(context: FlowContext, batch: Batch) -> None:
@@ -147,6 +168,45 @@ def refuse_if_restored(context: FlowContext) -> None:
             f"with it: place them again. Run `python -m include.cli recover --profile {context.profile.name}`, "
             "and try again."
         )
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """What a profile's manifests say about files that the ledger does not name.
+
+    Attributes:
+        artefacts: The kept files that they name: each was sent or taken in, or was about to be.
+        doubt: Why the ledger may lack other ones too, in words; None: it knows of all.
+    """
+
+    artefacts: frozenset[str]
+    doubt: str | None
+
+
+def witnessed_by_manifests(context: FlowContext, since: datetime) -> Witnessed:
+    """Read every manifest of the profile.
+
+    Args:
+        since: When the ledger was made or last recovered; what another ledger wrote before is known.
+    """
+    with context.ledger.read() as connection:
+        hashes = {0: GENESIS, **event_hashes(connection, context.profile.name)}
+        noted = lost_manifests_noted(connection, context.profile.name)
+    named, doubt = set(), None
+    for path in context.artefacts.names(folder_of(context.profile.name)):
+        try:
+            document = manifest_at(context, path)
+            written_at = datetime.fromisoformat(document["written_at"])
+        except (ArtefactError, KeyError, TypeError, ValueError):
+            doubt = f"manifest {path} cannot be read any more: see verify"
+            continue
+        named.add(str(document.get("artefact")))
+        if document["ledger"] != context.ledger.ledger_id:
+            if written_at >= since:
+                doubt = f"manifest {path} is of another ledger ({document['ledger']}), which keeps files here too"
+        elif path not in noted and hashes.get(document["events"]["seq"]) != document["events"]["hash"]:
+            doubt = f"manifest {path} shows events that this ledger does not have: it was restored; run recover first"
+    return Witnessed(frozenset(named), doubt)
 
 
 def _seq_of(path: str) -> int:

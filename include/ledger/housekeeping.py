@@ -1,17 +1,17 @@
 """What may be removed: only what is over and told, and about which nobody has a question. Digests always stay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from textwrap import dedent
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, TextClause, bindparam, func, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, TextClause, bindparam, func, select, text, true, update
 
 from include.domain.states import BillState, NotificationState, TokenState
 from include.ledger.bill_tables import bill, customer_token, registration_file
 from include.ledger.inbox_tables import notification
-from include.ledger.tables import attempt, batch, report_file
+from include.ledger.tables import attempt, batch, event, ledger, report_file, summary
 from include.ledger.types import UtcDateTime
 
 # A batch is over: all of its attempts are decided, the merchant knows, and no break about them waits for a person.
@@ -75,6 +75,11 @@ _FILES: Final = (
     (registration_file, registration_file.c.file_id, _REGISTRATION_FILES),
 )
 
+_NAMING: Final[tuple[Column[str], ...]] = (
+    batch.c.artefact, report_file.c.artefact, registration_file.c.artefact, summary.c.page, summary.c.sheet,
+)  # fmt: skip
+"""Where the ledger names a kept file; manifests are named by events, and stay for good."""
+
 _BATCHES_WITH_TOKENS: Final = f"""
     SELECT b.batch_id, b.file_name, b.line_count FROM batch b
     WHERE {_OVER} AND b.tokens_removed_at IS NULL ORDER BY b.batch_id
@@ -122,6 +127,26 @@ def note_removed(connection: Connection, files: list[OldFile], now: datetime) ->
         ids = [one.record for one in files if one.table == table.name]
         if ids:
             connection.execute(update(table).where(key.in_(ids)).values(file_removed_at=now))
+
+
+def unnamed(connection: Connection, artefacts: Iterable[str]) -> list[str]:
+    """Those of some kept files that no row names, of whichever profile it is; sorted."""
+    left = set(artefacts)
+    for column in _NAMING if left else ():
+        left.difference_update(connection.scalars(select(column).where(column.is_not(None))))
+    return sorted(left)
+
+
+def is_named(connection: Connection, artefact: str) -> bool:
+    """Whether a row names a kept file, now."""
+    return any(connection.scalar(select(true()).where(column == artefact).limit(1)) for column in _NAMING)
+
+
+def knows_all_since(connection: Connection, profile: str) -> datetime:
+    """Since when nothing can have happened that this ledger does not know: when it was made, or last recovered."""
+    recovered = select(func.max(event.c.at)).where(event.c.profile == profile, event.c.kind == "recover")
+    made: datetime = connection.execute(select(ledger.c.created_at)).scalar_one()
+    return max(made, connection.scalar(recovered) or made)
 
 
 def batches_with_tokens(connection: Connection, profile: str, before: datetime) -> list[OldTokens]:

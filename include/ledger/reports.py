@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LedgerError
@@ -121,6 +121,13 @@ def find_report(connection: Connection, report_id: int, *, for_update: bool = Fa
     if found is None:
         raise LedgerError(f"The ledger knows no report {report_id}.")
     return _report(found)
+
+
+def reports_like(connection: Connection, profile: str, file_name: str, digest: str) -> list[Report]:
+    """A profile's reports of a file name, and the one of a content (SHA-256, hex); oldest first."""
+    same = or_(report_file.c.file_name == file_name, report_file.c.content_digest == digest)
+    statement = select(report_file).where(report_file.c.profile == profile, same).order_by(report_file.c.report_id)
+    return [_report(row) for row in connection.execute(statement).mappings()]
 
 
 def reports_in(connection: Connection, profile: str, *states: ReportState) -> list[Report]:

@@ -35,6 +35,8 @@ class TidyOperator(BaseOperator):
             found = tidy(flow, person or "housekeeping") if remove else what_is_old(flow)
         for line in found.lines():
             self.log.info("%s: %s %s", self.profile, "Removed" if remove else "Would remove", line)
+        for line in found.stays():
+            self.log.warning("%s: Stays %s", self.profile, line)
         return {
             "profile": self.profile,
             "removed": remove,
@@ -42,4 +44,5 @@ class TidyOperator(BaseOperator):
             "batches": len(found.batches),
             "tokens": found.tokens,
             "notifications": found.notifications,
+            "orphans": len(found.orphans),
         }

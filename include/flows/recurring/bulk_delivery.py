@@ -1,9 +1,9 @@
 """Delivering files that register bills: the three endings of a batch file (delivered, refused, unknown), never twice.
 
 The same order as `include.flows.deliver`, shorter by what only money needs (claims told to the merchant, approval,
-cut-off, manifest): whose try it is stands in the ledger; the bytes go to a temporary name and are proved there; the
-ledger says `renaming`; one plain rename; the ledger says `delivered`, and with it that its bills are asked for. A file
-that has not left and of which a bill has changed is withdrawn: the next one has what is wanted now.
+cut-off): whose try it is stands in the ledger; the bytes go to a temporary name and are proved there; a manifest is
+kept; the ledger says `renaming`; one plain rename; the ledger says `delivered`, and with it that its bills are asked
+for. A file that has not left and of which a bill has changed is withdrawn: the next one has what is wanted now.
 """
 
 import secrets
@@ -25,6 +25,7 @@ from include.domain.states import BillState
 from include.domain.states import RegistrationFileState as State
 from include.flows.context import FlowContext
 from include.flows.deliver import There
+from include.flows.manifests import keep_registration_manifest
 from include.flows.people import refuse_nobody
 from include.flows.propose import Asked, confirmation, decide
 from include.ledger.bills import REGISTER, BillEvent, find_bill, happen, lock_bills
@@ -125,6 +126,9 @@ def _send(context: FlowContext, server: SftpServer, one: RegistrationFile) -> No
             raise RemoteError(
                 f"{temporary} does not read back as it was sent. It was not renamed; it may be sent again."
             )
+        context.step("bulk: before the manifest is kept")
+        keep_registration_manifest(context, one)
+        context.step("bulk: manifest kept")
         with context.ledger.write() as connection:
             if not move(connection, one.file_id, State.RENAMING, [State.SEALED], of_try(mine)):
                 raise _taken_over(one)

@@ -1,5 +1,8 @@
 """Kept registration files go when their delivery is over and every bill has its answer; verify knows it from a loss."""
 
+import json
+import os
+import shutil
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -76,7 +79,8 @@ def _old(bills):
 
 
 def _kept(bills):
-    return sorted(path.name.rpartition(".")[0] for path in bills.merchant.artefacts.rglob("REG_*") if path.is_file())
+    folder = bills.merchant.artefacts / "registrations"
+    return sorted(path.name.rpartition(".")[0] for path in folder.rglob("REG_*") if path.is_file())
 
 
 def _row(bills):
@@ -274,3 +278,57 @@ def test_the_list_says_that_it_was_removed(over):
     (line,) = files_listed(over.context)
     assert line.startswith(f"{NAME}  delivered  2 bills")
     assert line.endswith("kept copy removed by housekeeping on 2027-06-08")
+
+
+# --- files that no row names --------------------
+
+
+def _later(bills, **delta):
+    """Every kept file is of this moment; then time goes by."""
+    for path in bills.merchant.artefacts.rglob("*"):
+        os.utime(path, (bills.merchant.now.timestamp(),) * 2)
+    bills.merchant.later(**delta)
+
+
+def test_a_file_whose_task_was_killed_before_the_ledger_knew_goes(bills):
+    def step(name):
+        if name == "bulk: file kept":
+            raise Killed
+
+    whole, bills.merchant.context = bills.context, replace(bills.context, step=step)
+    with pytest.raises(Killed):
+        bills.register()
+    bills.merchant.context = whole
+    assert bills.register().files == [NAME]
+    assert _kept(bills) == [NAME, NAME]
+    _later(bills, days=7)
+    assert what_is_old(bills.context).orphans == ()
+    bills.merchant.later(seconds=1)
+    named = _row(bills)["artefact"]
+    (gone,) = tidy(bills.context).orphans
+    assert gone.artefact != named
+    assert _kept(bills) == [NAME]
+    assert list(bills.context.artefacts.read(named))
+    assert list(findings(bills.context)) == []
+
+
+def test_one_that_a_restored_ledger_forgot_stays_it_was_sent(bills):
+    ledger = bills.merchant.ledger_settings.host
+    bills.merchant.ledger.engine.dispose()
+    shutil.copyfile(ledger, f"{ledger}.backup")
+    assert bills.register().files == [NAME]
+    sent = _row(bills)["artefact"]
+    bills.merchant.ledger.engine.dispose()
+    shutil.copyfile(f"{ledger}.backup", ledger)
+    _later(bills, days=1000)
+    (stays,) = what_is_old(bills.context).staying
+    assert (stays.artefact, tidy(bills.context).orphans) == (sent, ())
+    assert "a manifest names it" in stays.words
+
+
+def test_its_manifest_says_what_is_about_to_be_delivered(over):
+    (path,) = over.context.artefacts.names(f"manifests/{over.context.profile.name}")
+    document = json.loads(b"".join(over.context.artefacts.read(path)))
+    row = _row(over)
+    assert (document["registration_file"], document["artefact"], document["count"]) == (NAME, row["artefact"], 2)
+    assert document["envelope_sha256"] == row["envelope_digest"]
