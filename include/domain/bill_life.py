@@ -105,11 +105,7 @@ def standing(events: Iterable[Happened]) -> Standing:
     if not wishes:
         raise ValueError("a bill that was never wanted")
     asked = _last(own, BillEventKind.ASKED)
-    told = max(
-        (one for one in known if one.kind in (BillEventKind.ASKED, BillEventKind.UPDATED)),
-        key=lambda one: one.no,
-        default=None,
-    )
+    told = _told_last(known)
     cancelled = _last(known, BillEventKind.CANCELLED)
     registered = [one for one in known if one.kind is BillEventKind.REGISTERED]
     living = [one for one in registered if cancelled is None or one.at > cancelled.at]
@@ -155,6 +151,23 @@ def _state(
     # What was asked for with terms that were old by then is not what is wanted.
     pending = asked is not None and asked.no > wish.no and asked.terms == wish.terms
     return (BillState.ASKED if pending else BillState.WANTED), asked if pending else wish
+
+
+def _told_last(events: Iterable[Happened]) -> Happened | None:
+    """By which DOKU was told terms last.
+
+    Only a bill that lives there is told other terms, and it is asked for again only after its end: what is kept as
+    asked for in between was asked before, and came to light late, as a file whose delivery was unknown does.
+    """
+    found, lives = None, False
+    for one in sorted(events, key=lambda one: one.no):
+        if one.kind is BillEventKind.UPDATED:
+            found, lives = one, True
+        elif one.kind is BillEventKind.CANCELLED:
+            lives = False
+        elif one.kind is BillEventKind.ASKED and not lives:
+            found = one
+    return found
 
 
 def _after(end: Happened, *acts: Happened | None) -> bool:

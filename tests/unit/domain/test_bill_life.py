@@ -100,6 +100,21 @@ def test_what_else_is_known():
     assert (refused.over_at, refused.reason) == (START + timedelta(minutes=5), "refused")
 
 
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("wanted@0 asked@1", "terms-1"),
+        ("wanted@0 asked@1 registered@5 changed@6", "terms-1"),
+        ("wanted@0 asked@1 registered@5 changed@6 updated@7", "terms-2"),
+        # A file that was delivered before, and came to light only then.
+        ("wanted@0 registered@5 changed@6 updated@7 asked!@8", "terms-2"),
+        ("wanted@0 registered@5 changed@6 updated@7 unwanted@8 cancelled@9 wanted@10 asked@11", "terms-4"),
+    ],
+)
+def test_which_terms_doku_has(text, terms):
+    assert standing(_events(text)).asked_terms == terms
+
+
 def test_a_bill_that_nobody_wanted_is_none():
     with pytest.raises(ValueError, match="never wanted"):
         standing(_events("registered@1"))

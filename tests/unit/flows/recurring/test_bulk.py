@@ -141,6 +141,23 @@ def test_a_rename_that_the_server_confirmed_is_found_by_the_next_run(bills, serv
     assert len(server.asked("rename")) == 1
 
 
+def test_terms_that_doku_was_told_since_outlast_those_of_a_file_that_comes_to_light_late(bills, server):
+    """Killed after the rename; DOKU registers meanwhile, and the merchant wants another amount and then the old one."""
+    server.plan("rename", after=lost())
+    with pytest.raises(DeliveryUnknown):
+        bills.register()
+    bills.merchant.later(minutes=5)
+    bills.hear(bills.registered("B-1"))
+    bills.take_in()
+    for amount in ("200000.00", "100000.00"):
+        bills.want(wanted("B-1", registration="bulk", amount=amount))
+        bills.register()
+        bills.merchant.later(minutes=15)
+    assert [int(body["order"]["amount"]) for _, body, _ in bills.api.calls] == [200_000, 100_000]
+    bill = bills.bill()
+    assert (bill["state"], bill["asked_terms"]) == ("active", bill["terms_digest"])
+
+
 def test_an_unknown_file_is_never_sent_again_until_a_person_says(bills, server):
     server.plan("rename", before=lost())
     with pytest.raises(DeliveryUnknown):
