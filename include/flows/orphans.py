@@ -26,7 +26,7 @@ ends after two hours, and people have a week to notice that the ledger is not th
 
 _REPORTS: Final = "reports"
 _FOLDERS: Final = ("sealed", _REPORTS, "registrations", "summaries")
-_NAME: Final = re.compile(r"\d{4}-\d\d-\d\d/.+\.[0-9a-f]{8}(\.html|\.csv)?")
+_NAME: Final = re.compile(r"\d{4}-\d\d-\d\d/[^/]+\.[0-9a-f]{8}(\.html|\.csv)?")
 """How `Artefacts.keep` names the files of a profile's folder; others are somebody else's."""
 _ENDING: Final = len(".0123abcd")
 

@@ -1,6 +1,7 @@
 """The command line's decisions: what a person types, what they read, what is kept of it."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -244,3 +245,21 @@ def test_no_decision_shows_a_token(person):
         said += person.decides(*words)[1:]
     said += person.types("plan")[1:]
     assert TOKEN not in "".join(said)
+
+
+def test_housekeeping_shows_what_nothing_refers_to_and_removes_it_with_apply(person):
+    keep = person.context.artefacts.keep
+    orphan = keep("sealed/insurance/2026-11-20", NAME, [b"x"]).artefact
+    report = keep("reports/insurance/2026-11-20", "RPT_1.TXT", [b"x"]).artefact
+    for path in (orphan, report):
+        os.utime(person.artefacts / path, (person.now.timestamp(),) * 2)
+    person.later(days=8)
+    code, said, _ = person.types("housekeeping", "--by", "ani")
+    assert code == 0
+    assert "Would remove: 1 kept files that nothing in the ledger refers to" in said
+    assert f"Would remove: {orphan}: kept on 2026-11-20; nothing in the ledger refers to it" in said
+    assert f"Stays: {report}: kept on 2026-11-20; the ledger has no report with what it holds" in said
+    assert (person.artefacts / orphan).exists()
+    _, said, _ = person.types("housekeeping", "--by", "ani", "--apply")
+    assert f"Removed: {orphan}: " in said
+    assert [(person.artefacts / path).exists() for path in (orphan, report)] == [False, True]
