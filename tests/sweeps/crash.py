@@ -12,7 +12,9 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +26,7 @@ from include.flows.verify import findings
 from tests.doku_simulator.simulator import Simulator
 from tests.stack import by_flows
 from tests.stack.scene import Scene
-from tests.sweeps import acts
+from tests.sweeps import acts, bill_acts, bill_truths
 from tests.sweeps.acts import Stage
 from tests.sweeps.scenarios import SCENARIOS, Act, Scenario
 from tests.sweeps.snapshot import Snapshot, differences, snapshot
@@ -76,7 +78,7 @@ WORD: Final = "by a person's word"
 
 def record(workshop: Workshop, scenario: Scenario, ledger: str) -> Played:
     """Play a day without a kill: the steps, and the state that every killed play must end in."""
-    with workshop.scene(ledger, scenario.charges, scenario.settings, scenario.faults) as (scene, doku):
+    with _scene(workshop, scenario, ledger) as (scene, doku):
         steps, ended, code = _play(scene, doku, scenario, None)
         if code != 0:
             raise RuntimeError(f"the day {scenario.name!r} broke off without a kill: {ended}")
@@ -95,7 +97,7 @@ def kill_at(
         by: "same": the same run goes on. "other": nobody does; a fresh run of that day comes, then the next day's.
         usual: The day without a kill.
     """
-    with workshop.scene(ledger, scenario.charges, scenario.settings, scenario.faults) as (scene, doku):
+    with _scene(workshop, scenario, ledger) as (scene, doku):
         steps, ended, code = _play(scene, doku, scenario, step.number)
         if code != -signal.SIGKILL or not _is_there(steps[-1], step, ledger):
             return Played(steps, ended, {}, [f"not killed at {step}: ended with {code} after {steps[-1:]}, {ended}"])
@@ -106,19 +108,27 @@ def kill_at(
             if by == "same":
                 _go_on(scene, doku, scenario, step.act, ended)
             else:
-                _others_come(scene, doku, scenario.acts[step.act], ended)
+                _others_come(scene, doku, scenario, scenario.acts[step.act], ended)
             if _open_deliveries(scene):
                 word = _person_settles(scene, doku, scenario.acts[step.act], ended)
+            if bill_acts.open_files(scene):
+                word = _person_settles_files(scene, doku, ended)
         except Exception as caught:  # noqa: BLE001 - every kind is a finding
             return Played(steps, ended, {}, [f"after the restart: {type(caught).__name__}: {caught}"])
         played = Played(steps, ended, snapshot(scene, doku))
         played.problems = list(problems(scene, doku))
-        played.problems += [f"nobody settled {name}" for name in _open_deliveries(scene)]
+        played.problems += [f"nobody settled {name}" for name in _open_deliveries(scene) + bill_acts.open_files(scene)]
         if by == "same" and not word:
             played.problems += differences(usual.state, played.state)
         played.problems += list(_lost(usual.state, scene))
         played.ending = WORD if word else SAME if by == "same" else LATER
         return played
+
+
+def _scene(workshop: Workshop, scenario: Scenario, ledger: str) -> AbstractContextManager[tuple[Scene, Simulator]]:
+    return workshop.scene(
+        ledger, scenario.charges, scenario.settings, scenario.faults, merchant=scenario.merchant, http=scenario.http
+    )
 
 
 def _is_there(killed: Passed, meant: Passed, ledger: str) -> bool:
@@ -130,20 +140,20 @@ def _go_on(scene: Scene, doku: Simulator, scenario: Scenario, act: int, ended: l
     """The same runs again, from the first task of that hour; a person clears what stayed unknown once more."""
     moment = (scenario.acts[act].day, scenario.acts[act].hour)
     start = next(n for n, one in enumerate(scenario.acts) if (one.day, one.hour) == moment)
-    stage = Stage(scene, lambda: _work(doku), waits=0.0, ended=ended)
+    stage = _stage(scene, doku, ended)
     for one in scenario.acts[start:]:
         _do(stage, one)
 
 
 def _person_settles(scene: Scene, doku: Simulator, at: Act, ended: list[str]) -> list[str]:
     """The person clears the delivery, asks DOKU, who have nothing, says so, and the next day's run claims anew."""
-    stage = Stage(scene, lambda: _work(doku), day=at.day, hour=at.hour, ended=ended)
+    stage = _stage(scene, doku, ended, day=at.day, hour=at.hour)
     acts.deliver_all(stage)
     settled = _open_deliveries(scene)
     with stage.context() as context:
         for name in settled:
             never_arrived(context, file_name=name, by="Siti", why="DOKU looked for it and has nothing")
-    stage = Stage(scene, lambda: _work(doku), day=at.day + 2, run="after", ended=ended)
+    stage = _stage(scene, doku, ended, day=at.day + 2, run="after")
     before = len(ended)
     for do in (acts.claim, acts.seal, acts.deliver_all):
         do(stage)
@@ -154,11 +164,28 @@ def _person_settles(scene: Scene, doku: Simulator, at: Act, ended: list[str]) ->
     return settled
 
 
-def _others_come(scene: Scene, doku: Simulator, at: Act, ended: list[str]) -> None:
-    for day, hour, run in ((at.day, at.hour, "another"), (at.day + 1, 7.0, "run")):
-        stage = Stage(scene, lambda: _work(doku), day=day, hour=hour, run=run, ended=ended)
-        for do in (acts.claim, acts.seal, acts.deliver_all, acts.close, acts.reconcile):
+def _person_settles_files(scene: Scene, doku: Simulator, ended: list[str]) -> list[str]:
+    """The same of files that register bills: the next run makes another one, of which DOKU tells the run after it."""
+    stage = _stage(scene, doku, ended, day=3, run="after")
+    bill_acts.recurring(stage)
+    settled = bill_acts.open_files(scene)
+    bill_acts.file_never_arrived(stage)
+    for stage.hour in (8, 12):
+        bill_acts.recurring(stage)
+    return settled
+
+
+def _others_come(scene: Scene, doku: Simulator, scenario: Scenario, at: Act, ended: list[str]) -> None:
+    later = [(2, 20.0, "run")] if bill_truths.plays_bills(doku) else []  # by then DOKU is asked for what was lost
+    for day, hour, run in ((at.day, at.hour, "another"), (at.day + 1, 7.0, "run"), *later):
+        stage = _stage(scene, doku, ended, day=day, hour=hour, run=run)
+        for do in scenario.routine:
             do(stage)
+
+
+def _stage(scene: Scene, doku: Simulator, ended: list[str], **at: Any) -> Stage:
+    stage = Stage(scene, lambda: _work(doku, stage.now()), ended=ended, **at)
+    return stage
 
 
 def _do(stage: Stage, act: Act) -> None:
@@ -183,16 +210,19 @@ def problems(scene: Scene, doku: Simulator) -> Iterator[str]:
     for one in doku.files:
         if one["event"] not in ("taken", "processed", "ignored"):  # it ignores what it was told to lose
             yield f"DOKU's end: {one}"
-    temporary = [path.name for path in doku.inbound.iterdir() if not path.name.startswith("TKN")]
+    temporary = [path.name for path in doku.inbound.iterdir() if not path.name.startswith(("TKN", "REG"))]
     yield from (f"a temporary file is left behind: {name}" for name in temporary)
-    with by_flows.context_of(scene) as context:
+    yield from bill_truths.problems(scene, doku)
+    with by_flows.context_of(scene, lambda: bill_truths.clock_of(doku)) as context:
         yield from (f"verify: {finding}" for finding in findings(context))
 
 
 def _lost(usual: Snapshot, scene: Scene) -> Iterator[str]:
     """Charges that the day without a kill settled, and this one did not."""
+    if not usual["charged"]:
+        return
     settled = set(_settled(scene)) | _cancelled(scene)
-    wanted = {ast.literal_eval(row)[1] for row in usual["attempt"]} if usual["charged"] else set()
+    wanted = {ast.literal_eval(row)[1] for row in usual["attempt"]}
     yield from (f"charge {charge} was lost: no attempt of it has an outcome" for charge in sorted(wanted - settled))
 
 
@@ -248,7 +278,7 @@ def _play(scene: Scene, doku: Simulator, scenario: Scenario, kill: int | None) -
         while ours.poll(CHILD_SECONDS):
             word, *rest = ours.recv()
             if word == "doku":
-                _work(doku)
+                _work(doku, *rest)
                 ours.send("worked")
             else:
                 ended = rest
@@ -277,7 +307,7 @@ def _child(scene: Scene, name: str, kill: int | None, log: Path, parent: Connect
             passed += 1
 
     def doku() -> None:
-        parent.send(("doku",))
+        parent.send(("doku", stage.now()))
         parent.recv()
 
     stage = Stage(scene, doku, step=step)
@@ -290,9 +320,12 @@ def _child(scene: Scene, name: str, kill: int | None, log: Path, parent: Connect
     parent.send(("ended", *stage.ended))
 
 
-def _work(doku: Simulator) -> None:
+def _work(doku: Simulator, moment: datetime | None = None) -> None:
+    """DOKU takes what is there; where it has a clock of its own, that goes on to a moment."""
     doku.process_once()
     doku.release_reports()
+    if moment is not None and bill_truths.plays_bills(doku):
+        doku.web.advance_to(moment)
 
 
 def worth_killing(steps: list[Passed]) -> list[Passed]:

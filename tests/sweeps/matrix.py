@@ -26,17 +26,19 @@ _HEAD: Final = """\
 
 <!-- Generated from the results of `make sweep`. Do not edit: run it again. -->
 
-Every effect of submit and reconcile that others can see has a named step before and after it (`context.step(...)` in
-`include/flows`). The sweep plays a day in a process of its own, over real SFTP against the DOKU simulator, kills it
-there with SIGKILL, restarts, runs on to the end, and checks: no invoice number sent twice, no charge charged twice,
-none lost, no temporary file left behind, books that tie, `verify` silent.
+Every effect that others can see, of submit and reconcile, of bills and of tokens, has a named step before and after it
+(`context.step(...)` in `include/flows`). The sweep plays a day in a process of its own, over real SFTP and HTTP against
+the DOKU simulator, kills it there with SIGKILL, restarts, runs on to the end, and checks: no invoice number sent twice,
+no charge charged twice, no bill asked for twice, no payment told twice, none lost, no temporary file left behind, books
+that tie, `verify` silent.
 
 - **same run**: the same run goes on, from the first task of that hour. Every table of the ledger, the merchant's
-  `doku_charge_outcomes` and the files at DOKU must be as without the kill (times, ids, tries and endings of kept files
-  apart).
+  `doku_charge_outcomes`, `doku_bill_status` and `doku_tokens`, the bills and the files at DOKU must be as without the
+  kill (times, ids, tries and endings of kept files apart).
 - **other runs**: nobody restarts it. A fresh run of that day comes, then the next day's.
 - **a person**: after a kill between the promise to rename and the rename nobody can say whether the file arrived, and
-  nothing is sent again. A person asks DOKU and says so (`never-arrived`); the next run claims the charges anew.
+  nothing is sent again. A person asks DOKU and says so (`never-arrived`, for a file that registers bills
+  `registration_never_arrived`); the next run claims the charges anew, or sends the bills in another file.
 
 `make test` kills at a fixed sample of these steps; `make sweep` at all of them.
 `never`: no day that is played comes by.
@@ -100,14 +102,15 @@ def _ended(kills: list[dict[str, Any]]) -> str:
 
 def _steps() -> Iterator[tuple[str, str]]:
     seen = set()
-    for path in sorted((PROJECT / "include" / "flows").glob("*.py")):
+    flows = PROJECT / "include" / "flows"
+    for path in (*sorted(flows.glob("*.py")), *sorted(flows.glob("*/*.py"))):
         calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
         steps = [one for one in calls if ast.unparse(one.func) == "context.step"]
         for call in sorted(steps, key=lambda one: one.lineno):
             name = ast.literal_eval(call.args[0])
             if name not in seen:
                 seen.add(name)
-                yield name, path.name
+                yield name, str(path.relative_to(flows))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from include.domain.errors import RemoteError
+from tests.doku_simulator.config import LAYOUTS
 from tests.stack.toml import changed
-from tests.sweeps import acts, people
+from tests.sweeps import acts, bill_acts, people
 from tests.sweeps.acts import Stage
 
 ORDINARY: Final[Mapping[str, Any]] = {"brakes": {"max_quarantined_share": 0.99}}
+_A_BATCH: Final = (acts.claim, acts.seal, acts.deliver_all, acts.close, acts.reconcile)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Scenario:
         acts: In order.
         faults: What DOKU's simulator does wrong.
         charges: How many the billing database holds.
+        merchant: Of `tests.merchants`.
+        http: Settings of DOKU's HTTP side with a clock of its own, where it has bills or tokens.
+        routine: What any run does, for runs that come after one that nobody restarts.
     """
 
     name: str
@@ -46,6 +52,9 @@ class Scenario:
     changes: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[Any, ...] = ()
     charges: int = 60
+    merchant: str = "insurance"
+    http: Mapping[str, Any] | None = None
+    routine: tuple[Callable[[Stage], None], ...] = _A_BATCH
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -75,7 +84,17 @@ def _submit(day: int = 0, hour: float = 7.0) -> tuple[Act, ...]:
     return tuple(Act(do, day, hour) for do in (acts.claim, acts.seal, acts.deliver_all, acts.close))
 
 
+LONG_AFTERWARDS: Final = 10_000
+"""Days. Kept files bear the real time, so it must be later than that of any day on which this is played."""
+
 TWO_BATCHES: Final = {"max_rows_per_batch": 20}
+
+_BILLS_AT_DOKU: Final[Mapping[str, Any]] = {
+    "start_at": datetime(2026, 11, 19, 6, tzinfo=timezone(timedelta(hours=7))), "charge_retry_days": (1,),
+    "register_layout": LAYOUTS / "assumed-registration.toml",
+}  # fmt: skip
+_QUICKLY: Final = {"http": {"requests_per_second": 1000}}
+_PROVIDER: Final[Mapping[str, Any]] = {"merchant": "internet", "charges": 24, "http": _BILLS_AT_DOKU}
 
 SCENARIOS: Final = {
     one.name: one
@@ -201,8 +220,8 @@ SCENARIOS: Final = {
         ),
         Scenario(
             "tidied",
-            "Long afterwards the kept files and the tokens go, as the profile says",
-            (*_submit(), Act(acts.reconcile), Act(acts.tidy_up, day=100)),
+            "Long afterwards the kept files and the tokens go, as the profile says, and what a killed try left behind",
+            (*_submit(), Act(acts.keep_what_nobody_names), Act(acts.reconcile), Act(acts.tidy_up, day=LONG_AFTERWARDS)),
             {"housekeeping": {"files_days": 60, "tokens_days": 30}},
         ),
         Scenario(
@@ -215,6 +234,46 @@ SCENARIOS: Final = {
                 "report_duplicated",
                 "lines_conflicting",
             ),
+        ),
+        Scenario(
+            "bills",
+            "Bills by link and by file; DOKU asks for amounts, charges and tells; some is lost, some changes",
+            (
+                Act(bill_acts.recurring, day=-1), Act(bill_acts.recurring, day=-1, hour=20),
+                Act(bill_acts.merchant_wants_otherwise, day=-1, hour=21), Act(bill_acts.recurring, day=-1, hour=22),
+                Act(bill_acts.doku_asks_for_amounts, hour=5.5), Act(bill_acts.recurring, hour=8),
+                Act(bill_acts.merchant_corrects_an_amount, hour=9), Act(bill_acts.recurring, day=1, hour=20),
+                Act(bill_acts.settle_what_is_missing, day=1, hour=21), Act(bill_acts.recurring, day=1, hour=22),
+            ),
+            _QUICKLY,
+            (
+                {"name": "notification_lost", "match": f"payment:{bill_acts.TOLD_OF_IN_VAIN}/*"},
+                {"name": "charge_missed", "match": f"{bill_acts.NEVER_CHARGED}/*"},
+            ),
+            routine=(bill_acts.recurring,),
+            **_PROVIDER,
+        ),
+        Scenario(
+            "amounts sent",
+            "The amounts of bills that vary are sent to DOKU before it charges",
+            (
+                Act(bill_acts.recurring, day=-1), Act(bill_acts.recurring, day=-1, hour=20),
+                Act(bill_acts.recurring, hour=8),
+            ),
+            {**_QUICKLY, "recurring": {"amounts": "pushed"}},
+            routine=(bill_acts.recurring,),
+            **{**_PROVIDER, "http": {**_BILLS_AT_DOKU, "amount_supply": "push"}},
+        ),
+        Scenario(
+            "tokens",
+            "Customers' tokens are asked for; the next day unusually many are gone, and a person accepts that",
+            (
+                Act(bill_acts.tokens, hour=3), Act(bill_acts.cards_die, hour=9), Act(bill_acts.tokens, day=1, hour=3),
+                Act(bill_acts.accept_the_losses, day=1, hour=8), Act(bill_acts.tokens, day=1, hour=9),
+            ),
+            {**_QUICKLY, "tokens": {"lost_least": 2}},
+            routine=(bill_acts.tokens,),
+            **_PROVIDER,
         ),
     )
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """What a day left behind, without what may differ between two plays of it: times, ids, tries, endings of kept files."""
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from tests.doku_simulator.simulator import Simulator
 from tests.stack.scene import Scene
+from tests.sweeps.bill_truths import plays_bills
 
 _LEDGER: Final[Mapping[str, str]] = {
     "batch": """
@@ -54,11 +56,11 @@ _LEDGER: Final[Mapping[str, str]] = {
     """,
     "run_balance": """
         SELECT r.external_id, l.batch_id > 0 AS of_batch, l.currency, l.term, l.detail, l.count, l.amount
-        FROM run_balance l JOIN run r ON r.run_id = l.run_id WHERE r.kind = 'submit'
+        FROM run_balance l JOIN run r ON r.run_id = l.run_id WHERE r.kind <> 'reconcile'
     """,
     "run": """
         SELECT kind, profile, external_id, business_date, dry_run, past, send_past_total, started_by, state
-        FROM run WHERE kind = 'submit'
+        FROM run WHERE kind <> 'reconcile'
     """,
     "closed_charge": "SELECT billing_source, charge_id, profile, reason FROM closed_charge",
     "next_attempt": """
@@ -69,14 +71,72 @@ _LEDGER: Final[Mapping[str, str]] = {
     "ended_mandate": "SELECT billing_source, customer_id, billing_number, rule FROM ended_mandate",
     "brake": "SELECT r.external_id, b.kind, b.count, b.total FROM brake b JOIN run r ON r.run_id = b.run_id",
     "approval": "SELECT r.external_id, p.answer, p.answered_by FROM approval p JOIN run r ON r.run_id = p.run_id",
+    "bill": """
+        SELECT billing_source, billing_number, profile, customer_id, amount, currency, schedule, schedule_on, months,
+               starts_on, ends_on, registration, terms_digest, asked_terms, state, reason, asked_by, request_id,
+               checkout_url, token_fingerprint, masked_card, registered_at IS NULL AS unregistered,
+               over_at IS NULL AS living, told_at IS NULL AS untold
+        FROM bill
+    """,
+    "bill_event": "SELECT billing_number, kind, said_by FROM bill_event",
+    "rejected_bill": "SELECT profile, row_key, reasons FROM rejected_bill",
+    "registration_file": """
+        SELECT profile, remote_folder, file_name, business_date, sequence, layout_digest, currency, line_count,
+               total_amount, state, plaintext_digest, delivered_at IS NULL AS undelivered
+        FROM registration_file
+    """,
+    "registration_line": """
+        SELECT f.file_name, l.line_no, l.billing_number, l.terms_digest
+        FROM registration_line l JOIN registration_file f ON f.file_id = l.file_id
+    """,
+    "notification": "SELECT profile, kind, content_digest, times, state, result FROM notification",
+    "bill_charge": "SELECT profile, charge_id, expected_on, customer_id, amount, currency FROM bill_charge",
+    "bill_testimony": """
+        SELECT reference, billing_number, expected_on, witness, status, word, response_code, amount, said_by, evidence
+        FROM bill_testimony
+    """,
+    "bill_attempt": """
+        SELECT reference, billing_number, expected_on, attempt_no, customer_id, amount, currency, charged_on
+        FROM bill_attempt
+    """,
+    "bill_outcome": "SELECT reference, status, response_code, approval_code, amount, witness FROM bill_outcome",
+    "bill_told": "SELECT charge_id, attempt_no, reference, told_at IS NULL AS untold FROM bill_told",
+    "amount_question": """
+        SELECT billing_number, expected_on, amount, currency, request_id, pushed_at IS NULL AS not_pushed
+        FROM amount_question
+    """,
+    "customer_token": """
+        SELECT profile, customer_id, token_fingerprint, channel, masked_card, network, state, chosen,
+               told_at IS NULL AS untold
+        FROM customer_token
+    """,
+    "token_question": "SELECT customer_id, channel, masked_card, tokens, words, choice FROM token_question",
     "decisions": "SELECT DISTINCT profile, kind, subject, actor FROM event WHERE kind <> 'batch'",
 }
 
-_TOLD: Final = """
-    SELECT billing_source, profile, charge_id, attempt_no, invoice_number, batch_name, status, response_code,
-           response_message, approval_code, amount, currency, execute_date, next_attempt_on
-    FROM doku_charge_outcomes
-"""
+_TOLD: Final[Mapping[str, str]] = {
+    "doku_charge_outcomes": """
+        SELECT billing_source, profile, charge_id, attempt_no, invoice_number, batch_name, status, response_code,
+               response_message, approval_code, amount, currency, execute_date, next_attempt_on
+        FROM doku_charge_outcomes
+    """,
+    "doku_bill_status": """
+        SELECT billing_source, billing_number, profile, customer_id, state, reason, checkout_url, checkout_form,
+               masked_card, asked_at IS NULL AS unasked, registered_at IS NULL AS unregistered,
+               over_at IS NULL AS living
+        FROM doku_bill_status
+    """,
+    "doku_tokens": """
+        SELECT billing_source, profile, customer_id, token, channel, masked_card, network, status, chosen,
+               lost_at IS NULL AS alive
+        FROM doku_tokens
+    """,
+}
+
+_OWN_ADDRESS: Final = re.compile(r"^http://127\.0\.0\.1:\d+")
+
+_RUN_ID: Final = re.compile(r"^run \d+$")
+"""The subject of a decision about a run; PostgreSQL skips numbers."""
 
 Snapshot = dict[str, list[str]]
 
@@ -85,11 +145,20 @@ def snapshot(scene: Scene, doku: Simulator) -> Snapshot:
     """Every table of the ledger, what the merchant was told, and what lies at DOKU; as sorted texts."""
     found = {name: _rows(scene.ledger.engine(), query) for name, query in _LEDGER.items()}
     found["states of batches"] = _states(scene)
-    found["doku_charge_outcomes"] = _rows(scene.billing.engine(), _TOLD)
+    engine = scene.billing.engine()
+    tables = sa.inspect(engine).get_table_names()
+    found |= {name: _rows(engine, query) for name, query in _TOLD.items() if name in tables}
     found["charged"] = sorted(f"{one['invoice_number']} {one['charged']}" for one in doku.charged)
     if doku.config.http is not None:
         taken = (one for one in doku.web.requests if one["path"].endswith("/notify") and one["status"] == 200)
         found["DOKU took notice"] = sorted(one["path"] for one in taken)
+    if plays_bills(doku):
+        events = (one for one in doku.web.history if "billing_number" in one)
+        found["bills at DOKU"] = sorted(f"{one['billing_number']} {one['event']}" for one in events)
+        found["charges by DOKU"] = sorted(
+            f"{one['reference']} {one['billing_number']} {one['due_day']} {one['status']} {one['charged']}"
+            for one in doku.web.recurring
+        )
     for folder in ("inbound", "outbound", "archive"):
         found[f"files in {folder}"] = sorted(path.name for path in (doku.config.remote_root / folder).iterdir())
     return found
@@ -123,7 +192,9 @@ def _rows(engine: sa.Engine, query: str) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
+        return _RUN_ID.sub("run", _OWN_ADDRESS.sub("", value))  # each simulator listens at another port
+    if value is None:
         return value
     if isinstance(value, bool):
         return int(value)

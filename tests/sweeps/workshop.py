@@ -20,6 +20,7 @@ from tests.services.postgres import PostgresServer
 from tests.stack.databases import Database, seeded, upgraded
 from tests.stack.remote import Remote
 from tests.stack.scene import Scene
+from tests.sweeps.door import Door, addresses
 
 BUSINESS_DATE = date(2026, 11, 20)
 
@@ -39,17 +40,32 @@ class Workshop:
     keys: Path
     postgres: PostgresServer | None = None
     merchant: str = "insurance"
-    _seeded: dict[int, Path] = field(default_factory=dict)
+    _seeded: dict[tuple[str, int], Path] = field(default_factory=dict)
     _ledgers: dict[str, Database] = field(default_factory=dict)
 
     @contextmanager
     def scene(
-        self, ledger: str, charges: int = 40, changes: Mapping[str, Any] | None = None, faults: tuple[Any, ...] = ()
+        self,
+        ledger: str,
+        charges: int = 40,
+        changes: Mapping[str, Any] | None = None,
+        faults: tuple[Any, ...] = (),
+        *,
+        merchant: str = "",
+        http: Mapping[str, Any] | None = None,
     ) -> Iterator[tuple[Scene, Simulator]]:
-        """A merchant with a ledger of that kind, and DOKU's simulator; both are gone afterwards."""
+        """A merchant with a ledger of that kind, and DOKU's simulator; both are gone afterwards.
+
+        Args:
+            merchant: Another one than the workshop's.
+            http: Settings of DOKU's HTTP side, which then has a clock of its own and tells the merchant of bills.
+        """
+        merchant, door = merchant or self.merchant, Door()
         root = self.root / f"scene-{next(_numbers)}"
         shutil.copytree(self.keys, root / "doku" / "keys")
         over_http = HttpConfig() if "doku" in (changes or {}).get("connections", {}) else None
+        if http is not None:
+            over_http = HttpConfig(post=door.post, notify_urls=addresses(merchant), **http)
         config = SimulatorConfig(root=root / "doku", auto=False, process_after=0, sync=False, http=over_http)
         made = self._ledger(ledger, root)
         try:
@@ -57,23 +73,26 @@ class Workshop:
                 if faults:
                     doku.behave(Behaviour(faults=tuple(_fault(one) for one in faults)))
                 scene = Scene(
-                    root=root, merchant=self.merchant, business_date=BUSINESS_DATE,
-                    billing=self._billing(charges, root), ledger=made, remote=Remote.simulator(doku.describe()),
-                    changes=changes or {},
+                    root=root, merchant=merchant, business_date=BUSINESS_DATE,
+                    billing=self._billing(merchant, charges, root), ledger=made,
+                    remote=Remote.simulator(doku.describe()), changes=changes or {},
                 )  # fmt: skip
                 scene.write_profile()
+                door.open(scene, doku)
                 yield scene, doku
         finally:
+            door.close()
             if made.kind == "postgresql" and self.postgres:
                 self.postgres.drop_database(made.url.rsplit("/", 1)[-1])
             shutil.rmtree(root, ignore_errors=True)
 
-    def _billing(self, charges: int, root: Path) -> Database:
-        if charges not in self._seeded:
-            file = self.root / f"billing-{charges}.db"
-            seeded(Database.sqlite(file), self.merchant, charges, BUSINESS_DATE)
-            self._seeded[charges] = file
-        shutil.copyfile(self._seeded[charges], root / "billing.db")
+    def _billing(self, merchant: str, charges: int, root: Path) -> Database:
+        known = (merchant, charges)
+        if known not in self._seeded:
+            file = self.root / f"billing-{merchant}-{charges}.db"
+            seeded(Database.sqlite(file), merchant, charges, BUSINESS_DATE)
+            self._seeded[known] = file
+        shutil.copyfile(self._seeded[known], root / "billing.db")
         return Database.sqlite(root / "billing.db")
 
     def _ledger(self, kind: str, root: Path) -> Database:

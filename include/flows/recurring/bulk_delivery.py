@@ -230,7 +230,7 @@ def registration_arrived(context: FlowContext, *, file_name: str, by: str, why: 
     one = _unknown_file(context, file_name)
     with context.ledger.write() as connection:
         note = Note(context.clock(), by, None, {"why": why})
-        add_decision(connection, context.profile.name, "registration_arrived", file_name, note)
+        add_decision(connection, context.profile.name, "arrived", file_name, note)
     _delivered(context, one, [State.UNKNOWN], f"DOKU has it, says {by}: {why}")
     return f"{file_name} is delivered, on {by}'s word. Notifications say what becomes of its {one.line_count} bills."
 
@@ -261,7 +261,7 @@ def registration_never_arrived_now(
         ):
             raise NotAllowed(f"{file_name} became something else meanwhile; nothing was changed.")
         note = Note(context.clock(), by, None, {"why": why} | confirmation(confirmed_by))
-        add_decision(connection, context.profile.name, "registration_never_arrived", file_name, note)
+        add_decision(connection, context.profile.name, "never_arrived", file_name, note)
     return f"{file_name} is withdrawn, on {by}'s word: its {one.line_count} bills go into the next file."
 
 

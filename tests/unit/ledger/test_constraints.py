@@ -198,3 +198,14 @@ def test_nobody_confirms_what_they_proposed(claimed):
     }  # fmt: skip
     with pytest.raises(LedgerError, match="breaks a promise"), claimed.ledger.write() as connection:
         connection.execute(tables.proposal.insert().values(values))
+
+
+def test_a_text_that_is_too_long_is_refused_and_only_looked_for(claimed):
+    """SQLite itself would store it, and then the same deed fails on PostgreSQL."""
+    before = claimed.sql("SELECT * FROM attempt ORDER BY invoice_number")
+    with pytest.raises(LedgerError, match="Nothing of this step was kept"):
+        _attempt(claimed, "C1", 1, rule="x" * 500)
+    assert claimed.sql("SELECT * FROM attempt ORDER BY invoice_number") == before
+    with claimed.ledger.read() as connection:
+        known = sa.select(tables.attempt.c.rule).where(tables.attempt.c.rule == "x" * 500)
+        assert connection.execute(known).all() == []
